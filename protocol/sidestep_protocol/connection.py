@@ -1,0 +1,334 @@
+"""
+A host's end of the wire: one server process, its frames, and who waits for what.
+
+Owns the process and every task that answers it. Knows JSON-RPC and the method table's types, but no method's meaning:
+see `client` for that. Everything runs on the event loop that made it.
+
+Invariants:
+- The server's stdout is read as it comes, whoever waits; its stderr is never a pipe of ours, so it cannot block.
+- Every request ends: with its result, `ResponseFailed`, or `ServerGone`. What the server had written before it died is
+  delivered first.
+- Inbound and outbound ids live in separate tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import msgspec
+
+from sidestep_protocol.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    REQUEST_CANCELLED,
+    ResponseError,
+)
+from sidestep_protocol.events import with_known_events
+from sidestep_protocol.framing import Frame, FrameReader, encode_frame
+from sidestep_protocol.methods import decoder, find_method
+from sidestep_protocol.payload import Id
+from sidestep_protocol.requests import Request, ResponseFailed, ResultT, ServerGone
+from sidestep_protocol.streams import Notification, NotificationStream
+from sidestep_protocol.validation import invalid_params_data
+
+# How long output is still read after the process ended, for a grandchild may hold the pipe open for ever.
+LAST_OUTPUT_S = 1.0
+
+Handler = Callable[[Any], Awaitable[Any]]
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    """Any message from the server. Params and results stay raw until their type is known."""
+
+    id: Id | None = None
+    method: str | None = None
+    params: msgspec.Raw = msgspec.Raw(b"")
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: ResponseError | None = None
+
+
+class Connection(asyncio.SubprocessProtocol):
+    """The process and the messages to and from it. Made by `Client.spawn`."""
+
+    def __init__(self) -> None:
+        """Nothing is connected yet: asyncio calls `connection_made` when the process is there."""
+        self._loop = asyncio.get_running_loop()
+        self._frames = FrameReader()
+        self._next_id = 0
+        self._pending: dict[Id, Request[Any]] = {}
+        self._streams: list[NotificationStream] = []
+        self._callbacks: dict[str, list[Callable[[Any], None]]] = {}
+        self._handlers: dict[str, Handler] = {}
+        # The server's requests that are being answered, by their id.
+        self._answering: dict[Id, asyncio.Task[Any]] = {}
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._exited = asyncio.Event()
+        self._output_ended = False
+        self._gone = False
+        self._last_call: asyncio.TimerHandle | None = None
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The process was started."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """The server wrote to its stdout."""
+        for item in self._frames.feed(data):
+            if isinstance(item, Frame):
+                self._dispatch(item.body)
+            else:
+                self._complain(f"the server sent {item}")
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """A pipe was closed; without its stdout the server can answer nothing any more."""
+        if fd == 1:
+            self._output_ended = True
+            self._lose_when_ended()
+        else:
+            self._writable.set()
+
+    def process_exited(self) -> None:
+        """The process ended. What it had written may still be on its way."""
+        self._exited.set()
+        self._writable.set()
+        self._lose_when_ended()
+
+    def pause_writing(self) -> None:
+        """The server does not read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The server reads again."""
+        self._writable.set()
+
+    # Out
+
+    def send(self, method: str, params: Any, decode: Callable[[msgspec.Raw], ResultT]) -> Request[ResultT]:
+        """Write a request; never waits. Once the server is gone, the request fails at once with ServerGone."""
+        self._next_id += 1
+        request = Request(self._next_id, method, decode)
+        if self._gone:
+            request.fail(ServerGone(self.returncode))
+            return request
+        self._pending[request.id] = request
+        self.write({"jsonrpc": "2.0", "id": request.id, "method": method, "params": params})
+        return request
+
+    def write(self, message: dict[str, Any]) -> None:
+        """Write a message; dropped when the server is gone."""
+        stdin = cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(0))
+        if not self._gone and stdin is not None and not stdin.is_closing():
+            stdin.write(encode_frame(msgspec.json.encode(message)))
+
+    async def drain(self) -> None:
+        """Wait while the server does not read what was written."""
+        await self._writable.wait()
+
+    def forget(self, request: Request[Any]) -> None:
+        """Let go of a request whose answer nobody wants."""
+        self._pending.pop(request.id, None)
+
+    # In
+
+    def subscribe(self, method: str | None, limit: int) -> NotificationStream:
+        """Open a stream of notifications."""
+        stream = NotificationStream(method, limit, self._unsubscribe)
+        if self._gone:
+            stream.end()
+        else:
+            self._streams.append(stream)
+        return stream
+
+    def on(self, method: str, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `callback(params)` for each notification as it is read; returns what takes it off again."""
+        callbacks = self._callbacks.setdefault(method, [])
+        callbacks.append(callback)
+
+        def off() -> None:
+            with contextlib.suppress(ValueError):
+                callbacks.remove(callback)
+
+        return off
+
+    def handle(self, method: str, handler: Handler) -> None:
+        """Let `handler` answer the server's requests of this method."""
+        self._handlers[method] = handler
+
+    # The process
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._transport.get_pid()
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, negative for a signal; None while the process runs."""
+        return self._transport.get_returncode()
+
+    async def wait(self) -> int:
+        """Wait for the process to end, whoever may still hold its pipes."""
+        await self._exited.wait()
+        return cast("int", self.returncode)
+
+    def close_input(self) -> None:
+        """Close the server's stdin: it drains and ends."""
+        stdin = self._transport.get_pipe_transport(0)
+        if stdin is not None:
+            stdin.close()
+
+    def kill(self) -> None:
+        """SIGKILL; harmless when the process is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._transport.kill()
+
+    async def close(self) -> None:
+        """Let go of everything: a process that still runs is killed, handlers are cancelled and awaited."""
+        if self.returncode is None:
+            self.kill()
+            await self._exited.wait()
+        self._lose()
+        self._transport.close()
+        answering = list(self._answering.values())
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
+
+    # Inside
+
+    def _dispatch(self, body: bytes) -> None:
+        try:
+            envelope = decoder(_Envelope).decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+            self._complain(f"the server sent what is no message: {problem}")
+            return
+        if envelope.method is None:
+            self._settle(envelope)
+        elif envelope.id is None:
+            self._notified(envelope.method, envelope.params)
+        elif envelope.id in self._answering:
+            self._complain(f"the server used the id {envelope.id!r} twice")
+        else:
+            self._begin_answer(envelope.id, envelope.method, envelope.params)
+
+    def _settle(self, envelope: _Envelope) -> None:
+        """An answer to a request of ours, or an error without one."""
+        request = None if envelope.id is None else self._pending.pop(envelope.id, None)
+        error = envelope.error
+        if request is None:
+            if envelope.id is None and error is not None:
+                self._complain(f"the server refused a message: {error.message} ({error.reason})")
+        elif error is None:
+            request.succeed(envelope.result)
+        else:
+            data = None if error.data is msgspec.UNSET else error.data
+            request.fail(ResponseFailed(error.code, error.reason, error.message, data))
+
+    def _notified(self, name: str, raw: msgspec.Raw) -> None:
+        try:
+            params = _decode_params(name, raw)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+            self._complain(f"params of {name}: {problem}")
+            return
+        if name == "$/cancelRequest":
+            task = self._answering.get(params.id)
+            if task is not None:
+                task.cancel()
+            return
+        for stream in self._streams:
+            stream.offer(Notification(name, params))
+        for callback in tuple(self._callbacks.get(name, ())):
+            # Through the loop: one that raises goes to the loop's exception handler and stops nobody.
+            self._loop.call_soon(callback, params)
+
+    def _begin_answer(self, request_id: Id, name: str, raw: msgspec.Raw) -> None:
+        task = self._loop.create_task(self._run_handler(name, raw), name=f"answer {name}")
+        self._answering[request_id] = task
+        # From the callback, for a task cancelled before its first step never enters its coroutine.
+        task.add_done_callback(lambda done: self._end_answer(request_id, name, done))
+
+    async def _run_handler(self, name: str, raw: msgspec.Raw) -> Any:
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise ResponseFailed(METHOD_NOT_FOUND, "methodNotFound", f"no handler for {name}")
+        try:
+            params = _decode_params(name, raw)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+            data = msgspec.to_builtins(invalid_params_data(problem))
+            raise ResponseFailed(INVALID_PARAMS, "invalidParams", f"params of {name}: {problem}", data) from problem
+        return await handler(params)
+
+    def _end_answer(self, request_id: Id, name: str, done: asyncio.Task[Any]) -> None:
+        del self._answering[request_id]
+        if done.cancelled():
+            error = ResponseFailed(REQUEST_CANCELLED, "requestCancelled", "cancelled")
+        elif (problem := done.exception()) is None:
+            self.write({"jsonrpc": "2.0", "id": request_id, "result": done.result()})
+            return
+        elif isinstance(problem, ResponseFailed):
+            error = problem
+        else:
+            error = ResponseFailed(INTERNAL_ERROR, "internal", f"the host failed to answer {name}")
+            self._loop.call_exception_handler({"message": f"Sidestep client: handler of {name}", "exception": problem})
+        data: dict[str, Any] = {**(error.data or {}), "reason": error.reason}
+        self.write(
+            {
+                "jsonrpc": "2.0",
+                "id": request_id,
+                "error": {"code": error.code, "message": error.message, "data": data},
+            }
+        )
+
+    def _unsubscribe(self, stream: NotificationStream) -> None:
+        with contextlib.suppress(ValueError):
+            self._streams.remove(stream)
+
+    def _lose_when_ended(self) -> None:
+        """Of the process's end and its output's, the first waits a little for the second."""
+        if self._output_ended and self._exited.is_set():
+            self._lose()
+        elif not self._gone:
+            self._last_call = self._loop.call_later(LAST_OUTPUT_S, self._lose)
+
+    def _lose(self) -> None:
+        """The server says nothing more: end everything that waits for it."""
+        if self._last_call is not None:
+            self._last_call.cancel()
+        if self._gone:
+            return
+        self._gone = True
+        self._writable.set()
+        pending, self._pending = self._pending, {}
+        for request in pending.values():
+            request.fail(ServerGone(self.returncode))
+        for stream in self._streams:
+            stream.end()
+
+    def _complain(self, message: str) -> None:
+        self._loop.call_exception_handler({"message": f"Sidestep client: {message}"})
+
+
+def tolerant_decode(decode: Callable[[bytes | msgspec.Raw], ResultT], raw: bytes | msgspec.Raw) -> ResultT:
+    """Decode what a newer server may have sent: events of unknown type become `UnknownEvent`."""
+    try:
+        return decode(raw)
+    except msgspec.ValidationError:
+        plain = decoder(Any).decode(raw)
+        known = with_known_events(plain)
+        if known == plain:
+            raise
+        return decode(msgspec.json.encode(known))
+
+
+def _decode_params(name: str, raw: msgspec.Raw) -> Any:
+    method = find_method(name)
+    if method is None:
+        return decoder(Any).decode(raw) if bytes(raw) else {}
+    return tolerant_decode(method.decode_params, raw)
