@@ -1,0 +1,361 @@
+"""
+What the core needs of the world, as protocols; concrete parts are built in `app.py` alone.
+
+Nothing here knows SQLite, Monty, JSON-RPC or processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from asyncio import Future, Semaphore
+    from collections.abc import Callable, Sequence
+
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.events import JournalEvent
+    from sidestep.model.run import Failure, RunRecord, RunResult, RunStatus, StepRecord
+    from sidestep.model.writes import Append, StepOutput, Write
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time. Tests use a clock that jumps when everything is blocked."""
+
+    def now_ms(self) -> int:
+        """Wall clock, milliseconds since the Unix epoch, UTC."""
+        ...
+
+    async def sleep_until(self, at_ms: int) -> None:
+        """Wait until the wall clock shows `at_ms`; time the machine was asleep counts. May be cancelled."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for a duration. May be cancelled."""
+        ...
+
+
+class IdSource(Protocol):
+    """Fresh identifiers."""
+
+    def run_id(self) -> str:
+        """`run_` and 16 base32 characters."""
+        ...
+
+
+@dataclass(frozen=True)
+class Committed:
+    """
+    One write that is durable: what listeners, memory and replies are derived from.
+
+    Attributes:
+        record: The row after the write.
+        events: The events it appended, in order; empty when only the row changed (a cleared lease).
+        mine: False when another process committed it.
+    """
+
+    record: RunRecord
+    events: tuple[JournalEvent, ...]
+    mine: bool = True
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs a list shows; None means any. `active` selects pending, running and backgrounded."""
+
+    folder: str | None = None
+    statuses: frozenset[RunStatus] | None = None
+    name: str | None = None
+    # Part of the name or label, case-insensitive.
+    text: str | None = None
+    parent_run_id: str | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list; `next_cursor` is opaque text, None at the end."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+class RunStore(Protocol):
+    """
+    The durable journal.
+
+    Every method may raise `StoreUnavailable`. Methods that name a run raise `RunNotFound`.
+    Commits of one process are told to listeners in commit order, on the event loop, before the awaiting caller goes on.
+    """
+
+    def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
+        """Call `listener` for every commit, also another process's; returns the function that ends it."""
+        ...
+
+    async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
+        """
+        Store a new run with its source and its lease, durably.
+
+        Returns:
+            (row, True), or (the existing row, False) when the folder and start key are taken.
+        """
+        ...
+
+    async def write(self, write: Write) -> RunRecord:
+        """Apply one write by the rules of `model/journal.py`; durable on return. Raises what `decide` raises."""
+        ...
+
+    def write_lazily(self, write: Append) -> Future[RunRecord]:
+        """
+        Queue a write that begins no commit of its own: it rides with the next durable write, or goes after 20 ms.
+
+        Order with other writes of this process is kept.
+
+        Returns:
+            What became of it, as of `write`; need not be looked at.
+        """
+        ...
+
+    async def store_source(self, source: str) -> str:
+        """Store a script's text once, by hash; returns the hash."""
+        ...
+
+    async def read(self, run_id: str) -> RunRecord:
+        """The run's row as it is now."""
+        ...
+
+    async def find_start_key(self, folder: str, start_key: str) -> RunRecord | None:
+        """The run that has a start key in a folder, if any."""
+        ...
+
+    async def read_source(self, source_hash: str) -> str:
+        """The text, verified against its hash."""
+        ...
+
+    async def read_steps(
+        self, run_id: str, *, step_id: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> Page[StepRecord]:
+        """Steps in order of their first start. `after` is a cursor of an earlier page; no limit means all."""
+        ...
+
+    async def read_output(self, step: StepRecord) -> str:
+        """A completed step's output as JSON text, also when it stands in a file."""
+        ...
+
+    async def keep_output(self, text: str) -> StepOutput:
+        """Put a step's output where it belongs: inline, or in a content-addressed file when it is large."""
+        ...
+
+    async def keep_result(self, run_id: str, result: RunResult) -> RunResult:
+        """Put a result where it belongs: on the row as it is, or in a file, durably; the answer goes onto the row."""
+        ...
+
+    async def read_events(self, run_id: str, *, after_sequence: int, limit: int) -> Sequence[JournalEvent]:
+        """The journal after a sequence, in order, at most `limit` events."""
+        ...
+
+    async def list_runs(self, run_filter: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRecord]:
+        """Newest first; root runs only unless `parent_run_id` is given. One unreadable run never hides the others."""
+        ...
+
+    async def owned_runs(self) -> Sequence[RunRecord]:
+        """Every run whose row names an owner, of any process."""
+        ...
+
+    async def delete(self, run_id: str) -> None:
+        """
+        Remove a stopped, quiescent run with its whole tree, in one transaction.
+
+        Raises:
+            InvalidTransition: a run of the tree is active or not quiescent.
+        """
+        ...
+
+    async def health(self) -> dict[str, Any]:
+        """`{"storePath", "storeBytes", "storeId"}`."""
+        ...
+
+    def watch(self, busy: bool | None) -> object:
+        """Look for other processes' commits often (True), seldom (False), or never (None)."""
+        ...
+
+
+class OwnerRegistry(Protocol):
+    """Which processes live, and the process groups each has started."""
+
+    @property
+    def owner_id(self) -> str:
+        """This process's id in leases."""
+        ...
+
+    def is_alive(self, owner_id: str) -> bool:
+        """True while that owner holds its kernel lock; a clock is never asked."""
+        ...
+
+    def stop_groups(self, owner_id: str, run_id: str | None = None) -> int:
+        """Kill the listed process groups of a dead or stopped owner that still match; returns how many."""
+        ...
+
+
+class GroupLedger(Protocol):
+    """Where a process group is written down before its leader may run, and struck out when it is gone."""
+
+    def record(self, run_id: str, group_id: int, started_at: float) -> None:
+        """Write a group down: its run, its id, and when its leader started. On return it survives our SIGKILL."""
+        ...
+
+    def forget(self, group_id: int) -> None:
+        """Strike a group out: none of it is left."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepRequest:
+    """
+    One step's work, for an executor.
+
+    Attributes:
+        input: What was hashed into the key, plus nothing: JSON values only.
+        folder: The run's workspace folder, an absolute path.
+        timeout_s: The step's own limit; enforced by the engine, told to executors for their information.
+    """
+
+    run_id: str
+    step_id: str
+    key: str
+    kind: str
+    input: dict[str, Any]
+    folder: str
+    task_id: str
+    attempt: int
+    title: str | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
+class StepSucceeded:
+    """The work is done; `output` is what the script gets, JSON values only."""
+
+    output: Any
+
+
+@dataclass(frozen=True)
+class StepFailed:
+    """The work failed for good; a retry does it again."""
+
+    failure: Failure
+
+
+StepOutcome = StepSucceeded | StepFailed
+
+
+class StepExecutor(Protocol):
+    """Carries out steps of one kind."""
+
+    @property
+    def places(self) -> Semaphore | None:
+        """How many steps it does at once, over all runs; the engine takes one for each step. None: any number."""
+        ...
+
+    def check(self, step_input: dict[str, Any], folder: str) -> str | None:
+        """Why this input can never work (for the script's author), or None; called before anything is journaled."""
+        ...
+
+    async def execute(self, request: StepRequest, signal: AbortSignal) -> StepOutcome:
+        """
+        Do the work and report once.
+
+        Raises:
+            Aborted: the signal fired and everything the work started is gone.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    One primitive the script called, in call order.
+
+    Attributes:
+        call_id: The sandbox's number for an awaited call; None for one that needs no answer (phase, log, print, abort).
+        name: The primitive.
+        payload: Its arguments, decoded from JSON.
+        line: Line in the author's file, 1-based, where known.
+        scopes: The `parallel` scopes the call stands in, outermost first.
+    """
+
+    call_id: int | None
+    name: str
+    payload: dict[str, Any]
+    line: int | None = None
+    scopes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScriptReturned:
+    """`main` returned: the canonical form of its value, JSON text."""
+
+    value_json: str
+
+
+@dataclass(frozen=True)
+class ScriptRaised:
+    """`main` raised, returned something that is not JSON, or hit a limit of the sandbox."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What happened until every coroutine of the script was blocked, or the script ended."""
+
+    calls: tuple[Call, ...] = ()
+    ended: ScriptReturned | ScriptRaised | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The answer to one awaited call: a value as JSON text, or an error the script sees raised."""
+
+    call_id: int
+    value_json: str | None = None
+    error: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A script as the sandbox runs it: its display name, its file for messages, its source and `main`'s arguments."""
+
+    name: str
+    file: str
+    source: str
+    args_json: str
+
+
+class SandboxSession(Protocol):
+    """One execution of one script in a worker of its own."""
+
+    async def start(self) -> Turn:
+        """Run the script until it blocks or ends."""
+        ...
+
+    async def settle(self, settled: Settled) -> Turn:
+        """Deliver exactly one completion and run until the script blocks or ends."""
+        ...
+
+    def kill(self) -> None:
+        """Kill the worker at once; a turn in flight, and any later one, ends with nothing in it. Idempotent."""
+        ...
+
+    async def close(self) -> None:
+        """Kill the worker and wait until it is gone. Idempotent."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Makes sessions."""
+
+    async def open(self, program: Program) -> SandboxSession: ...

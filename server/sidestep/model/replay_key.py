@@ -1,0 +1,66 @@
+"""
+The one canonical JSON and the one hash: identity of steps, tasks and sources (J2).
+
+Source: RFC 8785 in spirit: sorted keys, no insignificant white space, no NaN; numbers are as Python writes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+KEY_HEX_CHARS = 32
+
+
+def canonical_json(value: Any) -> str:
+    """
+    The one text of a JSON value: keys sorted, no white space, UTF-8 kept, no NaN or infinity.
+
+    Raises:
+        ValueError: the value holds NaN or infinity, or refers to itself.
+        TypeError: the value is not JSON, or a key is not a string.
+    """
+    # First: it also finds a value that refers to itself, in which the search for keys would never end.
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    _require_string_keys(value)
+    return text
+
+
+def hash_text(text: str) -> str:
+    """SHA-256 of UTF-8 text (lone surrogates survive), as 64 hex characters."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def step_key(step_id: str, kind: str, step_input: Any) -> str:
+    """
+    The replay key of a step: a hash of its id, its kind and what it was given.
+
+    Cosmetic fields (title, phase, time limits) must not be part of `step_input`.
+
+    Returns:
+        32 hex characters.
+
+    Raises:
+        ValueError, TypeError: the input is not JSON.
+    """
+    return hash_text(canonical_json([step_id, kind, step_input]))[:KEY_HEX_CHARS]
+
+
+def task_id(run_id: str, key: str, attempt: int) -> str:
+    """The id under which an executor is given a step; can be recomputed, so a lost `started` record costs nothing."""
+    return "task_" + hash_text(canonical_json([run_id, key, attempt]))[:24]
+
+
+def _require_string_keys(value: Any) -> None:
+    # json.dumps would turn 1 and "1" into the same key; two different inputs must not share a hash.
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            for key, child in item.items():  # pyright: ignore[reportUnknownVariableType]
+                if not isinstance(key, str):
+                    raise TypeError(f"keys of JSON objects are strings, not {type(key).__name__}")  # pyright: ignore[reportUnknownArgumentType]
+                stack.append(child)
+        elif isinstance(item, list | tuple):
+            stack.extend(item)  # pyright: ignore[reportUnknownArgumentType]

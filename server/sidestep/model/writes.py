@@ -1,0 +1,107 @@
+"""
+What can be asked of the journal: the writes, as data. What each may do, and when, stands in `journal.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sidestep.model.events import Logged, PhaseEntered, StepChanged
+    from sidestep.model.run import Attention, Failure, Owner, RunResult
+    from sidestep.model.transitions import RunEvent
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The creating owner starts the script: pending -> running."""
+
+    run_id: str
+    claim_epoch: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """
+    Take a stopped run and make it running again, as one compare-and-set on the epoch.
+
+    Attributes:
+        expected_epoch: The epoch read when the request was accepted.
+        event: `RunEvent.RESUME` or `RunEvent.RETRY`.
+        deadline_at_ms: The new deadline; None drops the old one if it has passed.
+        source_hash, args_schema_json: The source to go on with, and what it takes; None keeps the snapshot.
+    """
+
+    run_id: str
+    expected_epoch: int
+    owner: Owner
+    event: RunEvent
+    attention: Attention
+    deadline_at_ms: int | None = None
+    source_hash: str | None = None
+    args_schema_json: str | None = None
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """The output of a completed step: canonical JSON text, or the file that holds it."""
+
+    json: str | None
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Append:
+    """A runner's progress: phase, log and step events, in order; `outputs` has one entry per completed step key."""
+
+    run_id: str
+    claim_epoch: int
+    bodies: tuple[PhaseEntered | Logged | StepChanged, ...]
+    outputs: dict[str, StepOutput] = field(default_factory=dict[str, StepOutput])
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The script ended: completed with a result or failed with an error. Clears the lease in the same transaction."""
+
+    run_id: str
+    claim_epoch: int
+    result: RunResult | None = None
+    error: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Background:
+    """The waiting request is released."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Stop the run durably; anybody may."""
+
+    run_id: str
+    reason: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The old execution has unwound and its processes are gone: clear the lease of that claim."""
+
+    run_id: str
+    owner_id: str
+    claim_epoch: int
+
+
+@dataclass(frozen=True)
+class Recover:
+    """The owner is dead: interrupt (crash) what was active and clear its lease. A compare-and-set on the owner."""
+
+    run_id: str
+    dead_owner_id: str
+
+
+Write = Begin | Claim | Append | Finish | Background | Interrupt | Release | Recover

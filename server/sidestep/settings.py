@@ -1,0 +1,67 @@
+"""
+Every limit of Sidestep, with its unit. Hitting one is a clear, typed error.
+
+Names end in their unit; the most significant word stands first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits and product times; one object, built in `app.py` and handed down."""
+
+    # Scripts and values.
+    script_bytes_max: int = 1 * MIB
+    args_bytes_max: int = 1 * MIB
+    # Output of a step as the script sees it; the rest of a command's output is counted, not kept.
+    step_output_bytes_max: int = 1 * MIB
+    # Each stream of a command keeps this much of its end.
+    command_stream_bytes_max: int = 256 * KIB
+    # A run's result inline; above it, a file.
+    result_inline_bytes_max: int = 1 * MIB
+    # A step's output inside the database; above it, a content-addressed file.
+    output_inline_bytes_max: int = 256 * KIB
+    log_bytes_max: int = 16 * KIB
+    failure_message_chars_max: int = 4000
+
+    # Concurrency.
+    active_runs_max: int = 1000
+    parallel_width_max: int = 10_000
+    commands_running_max: int = 64
+
+    # Sandbox.
+    sandbox_memory_bytes_max: int = 64 * MIB
+    sandbox_turn_s_max: float = 2.0
+    sandbox_recursion_max: int = 400
+    sandbox_printed_bytes_max: int = 64 * KIB
+    sandbox_threads: int = 32
+
+    # Stopping.
+    interrupt_grace_s: float = 5.0
+    drain_s: float = 3.0
+    # An interrupt whose work has stopped waits this long for a store that is away before it says so.
+    interrupt_store_s: float = 3.0
+    terminate_grace_s: float = 2.0
+
+    # Wire.
+    message_bytes_max: int = 16 * MIB
+    requests_in_flight_max: int = 256
+    outbound_bytes_max: int = 8 * MIB
+    events_batch_ms: int = 50
+    status_min_interval_ms: int = 1000
+    parent_poll_s: float = 2.0
+
+    # Store.
+    lazy_write_ms: int = 20
+    busy_timeout_ms: int = 10_000
+    watch_busy_ms: int = 100
+    watch_idle_ms: int = 1000
+
+    # Environment names withheld from commands.
+    env_deny: tuple[str, ...] = ()
