@@ -1,0 +1,131 @@
+"""
+Commits of other processes, noticed by the writer's connection.
+
+`PRAGMA data_version` moves when another connection commits and never for one's own commits; the events past the last
+position seen are then the others'. Positions are given under the write lock, so they grow in commit order.
+
+Invariant: own events are passed over in the same transaction that wrote them, after the foreign ones before them were
+collected; so none is told twice, none is missed, and the order told is the order committed.
+Changes without an event (a cleared lease) are not seen here: whoever waits for one reads the row.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from sidestep.model.ports import Committed
+from sidestep.store.row_cache import inputs_of_run
+from sidestep.store.rows import UNREADABLE, decode_event, decode_record
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sidestep.model.events import JournalEvent
+
+log = logging.getLogger("sidestep.store")
+
+# Events read at once; more are read in further rounds.
+_EVENTS_READ_MAX = 500
+
+
+class ForeignCommits:
+    """What other processes committed since the last look; off until `start`."""
+
+    def __init__(self) -> None:
+        # Everything up to here was told or is ours; None while nobody asks.
+        self._position: int | None = None
+        # Of the connection looked through last; None asks for a look whatever it says.
+        self._data_version: int | None = None
+        self._store_id: str | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self._position is not None
+
+    def start(self, connection: sqlite3.Connection) -> None:
+        """Look from now on: what is committed already is not told."""
+        self._store_id = _store_id(connection)
+        self._data_version = None
+        self._position = _last_position(connection)
+
+    def stop(self) -> None:
+        self._position = None
+
+    def reconnected(self, connection: sqlite3.Connection) -> None:
+        """The connection is a new one: look again; begin anew when even the store is another."""
+        self._data_version = None
+        if self.is_on and _store_id(connection) != self._store_id:
+            self.start(connection)
+
+    def passed(self, own_position: int) -> None:
+        """Our own events up to `own_position` are committed."""
+        if self._position is not None:
+            self._position = max(self._position, own_position)
+
+    def may_have_new(self, data_version: int) -> bool:
+        """Whether another connection has committed since the last look."""
+        return self.is_on and data_version != self._data_version
+
+    def collect(self, connection: sqlite3.Connection, data_version: int) -> list[Committed]:
+        """
+        What others committed since the last look, in commit order; at most one entry per run and round of reading.
+
+        Must run inside a transaction, so that the rows, the events and `data_version` are of one moment.
+        """
+        if self._position is None or data_version == self._data_version:
+            return []
+        told: list[Committed] = []
+        while True:
+            rows = connection.execute(
+                "SELECT position, run, sequence, at_ms, CAST(body AS BLOB) FROM events WHERE position > ? "
+                "ORDER BY position LIMIT ?",
+                (self._position, _EVENTS_READ_MAX),
+            ).fetchall()
+            if not rows:
+                break
+            told.extend(_by_run(connection, rows))
+            self._position = rows[-1][0]
+            if len(rows) < _EVENTS_READ_MAX:
+                break
+        self._data_version = data_version
+        return told
+
+
+def _by_run(connection: sqlite3.Connection, rows: list[tuple[int, int, int, int, bytes]]) -> list[Committed]:
+    events: dict[int, list[JournalEvent]] = {}
+    for position, run, sequence, at_ms, body in rows:
+        try:
+            event = decode_event(sequence, at_ms, body)
+        except UNREADABLE:
+            log.exception("an event of another process is unreadable", extra={"position": position})
+            continue
+        # Taken out and put back: runs are told in the order of their last event.
+        events[run] = [*events.pop(run, []), event]
+    told: list[Committed] = []
+    for run, its_events in events.items():
+        row = connection.execute("SELECT CAST(record AS BLOB) FROM runs WHERE run = ?", (run,)).fetchone()
+        inputs = inputs_of_run(connection, run)
+        try:
+            if row is not None and inputs is not None:
+                told.append(Committed(decode_record(row[0], inputs), tuple(its_events), mine=False))
+        except UNREADABLE:
+            log.exception("a run of another process is unreadable", extra={"run": run})
+    return told
+
+
+def read_data_version(connection: sqlite3.Connection) -> int:
+    """A number that moves when another connection has committed, and for one's own commits never; some 3 us."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def _last_position(connection: sqlite3.Connection) -> int:
+    # Not max(position): the newest events may have been deleted with their run.
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return row[0] if row is not None else 0
+
+
+def _store_id(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT value FROM meta WHERE name = 'storeId'").fetchone()
+    return row[0] if row is not None else None

@@ -1,0 +1,197 @@
+"""
+The journal's writes inside a transaction that the writer began and will commit.
+
+Owns what each write does to the tables; the rules are `model/journal.py`'s, the rows `row_cache.py`'s.
+
+Invariant: everything that can fail by itself (rules, encoding) happens before a write changes anything, so a refused
+write leaves nothing behind and the others of its transaction stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sidestep.model.errors import InvalidTransition, RunNotFound, StoreUnavailable
+from sidestep.model.journal import created, decide
+from sidestep.model.ports import Committed
+from sidestep.model.replay_key import hash_text
+from sidestep.model.run import STOPPED, RunRecord, RunStatus, StepStatus
+from sidestep.store.row_cache import RowCache
+from sidestep.store.rows import encode_event_body, encode_record, inputs_of, pack_text, search_words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable
+
+    from sidestep.model.run import StepRecord
+    from sidestep.model.writes import Write
+    from sidestep.store.outputs import OutputFolder
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a write left: its answer, and what listeners are told (None when nothing changed)."""
+
+    answer: Any
+    told: Committed | None = None
+
+
+class Tables:
+    """
+    The tables as one connection's writer changes them; lives as long as the connection.
+
+    Args:
+        restore_output: Writes an output file again that was kept for a step and deleted since; False if it cannot.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, outputs: OutputFolder, restore_output: Callable[[str], bool]
+    ) -> None:
+        self._connection = connection
+        self._outputs = outputs
+        self._restore_output = restore_output
+        self._rows = RowCache(connection)
+        self._position = 0
+
+    def begin(self, data_version: int) -> bool:
+        """
+        A transaction has begun and holds the write lock.
+
+        Args:
+            data_version: SQLite's, as it is now.
+
+        Returns:
+            Whether others have committed since the last transaction here, or there was none.
+        """
+        self._position = 0
+        return self._rows.begin(data_version)
+
+    def rolled_back(self) -> None:
+        self._rows.forget()
+
+    def flush(self) -> int:
+        """Write back what is held in memory; returns the position of the transaction's last event, 0 without one."""
+        self._position = self._rows.flush() or self._position
+        return self._position
+
+    def create(self, record: RunRecord, source: str) -> Applied:
+        """Answers (row, created) as `RunStore.create`."""
+        if record.start_key is not None:
+            taken = self._connection.execute(
+                "SELECT run_id FROM runs WHERE folder = ? AND start_key = ?", (record.folder, record.start_key)
+            ).fetchone()
+            if taken is not None:
+                return Applied((self._rows.row(taken[0]).record, False))
+        assert hash_text(source) == record.source_hash, "a run is stored with the source its row names"
+        exists = self._connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (record.run_id,)).fetchone()
+        assert exists is None, "a run's id is new"
+        decision = created(record)
+        encoded, inputs = encode_record(decision.record), inputs_of(record)
+        for event in decision.events:
+            encode_event_body(event.body)
+        self.store_source(source)
+        run = self._connection.execute(
+            "INSERT INTO runs (run_id, folder, name, words, parent_run_id, root_run_id, start_key, created_at_ms, "
+            "status, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(record.run_id, record.folder, record.name, search_words(record)),
+                *(record.parent_run_id, record.root_run_id, record.start_key, record.created_at_ms),
+                *(record.status.value, encoded),
+            ),
+        ).lastrowid
+        self._connection.execute(
+            "INSERT INTO inputs (run, args_json, args_schema_json, script_ref) VALUES (?, ?, ?, ?)",
+            (run, pack_text(inputs.args_json), pack_text(inputs.args_schema_json), pack_text(inputs.script_ref)),
+        )
+        self._rows.put(self._rows.row(record.run_id), decision.record, decision.events, ())
+        return Applied((decision.record, True), Committed(decision.record, decision.events))
+
+    def write(self, write: Write, now_ms: int) -> Applied:
+        """Answers the row after `write`; raises what `decide` raises, and `RunNotFound`."""
+        row = self._rows.row(write.run_id)
+        record = row.record
+        decision = decide(record, write, partial(self._rows.step, row), now_ms)
+        after = decision.record
+        if after is record or (not decision.events and after == record):
+            return Applied(record)
+        assert not decision.events or decision.events[0].sequence == record.sequence + 1, "sequences have no gap"
+        self._require_outputs(decision.steps)
+        self._rows.put(row, after, decision.events, decision.steps)
+        if decision.supersede_failed:
+            self.flush()
+            self._connection.execute(
+                "UPDATE steps SET status = ? WHERE run = ? AND status = ?",
+                (StepStatus.SUPERSEDED.value, row.run, StepStatus.FAILED.value),
+            )
+        return Applied(after, Committed(after, decision.events))
+
+    def store_source(self, source: str) -> Applied:
+        """Answers the source's hash."""
+        digest = hash_text(source)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO sources (hash, text) VALUES (?, ?)", (digest, pack_text(source))
+        )
+        return Applied(digest)
+
+    def delete(self, run_id: str) -> Applied:
+        """
+        Answers the names of the output files the removed runs referred to.
+
+        Reads no row's JSON, so that a damaged run can be removed.
+        """
+        self.flush()
+        found = self._connection.execute("SELECT root_run_id, status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None:
+            raise RunNotFound(run_id=run_id)
+        root, status = found
+        if root != run_id:
+            raise InvalidTransition(
+                run_id=run_id, status=status, why="only the root of a tree can be deleted", root_run_id=root
+            )
+        tree = self._connection.execute(
+            "SELECT run, run_id, status, owner_id FROM runs WHERE root_run_id = ?", (run_id,)
+        ).fetchall()
+        for _, member, member_status, owner_id in tree:
+            require_deletable(member, RunStatus(member_status), is_owned=owner_id is not None)
+        files: set[str] = set()
+        for run, member, _, _ in tree:
+            named = "SELECT output_file FROM steps WHERE run = ? AND output_file IS NOT NULL"
+            files.update(name for (name,) in self._connection.execute(named, (run,)))
+            for table in ("steps", "events", "inputs", "runs"):
+                self._connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
+            self._rows.drop(member)
+        return Applied((files, [member for _, member, _, _ in tree]))
+
+    def remove_unused(self, files: Iterable[str]) -> Applied:
+        """
+        Delete the files no step refers to. Runs under the write lock: nobody can begin to refer to one meanwhile.
+
+        A step that was about to (its file kept, its commit still to come) finds the file gone and restores it.
+        """
+        self.flush()
+        for name in files:
+            used = self._connection.execute("SELECT 1 FROM steps WHERE output_file = ? LIMIT 1", (name,)).fetchone()
+            if used is None:
+                self._outputs.remove(name)
+        return Applied(None)
+
+    def _require_outputs(self, steps: Iterable[StepRecord]) -> None:
+        for step in steps:
+            name = step.output_file
+            if name is not None and not self._outputs.has(name) and not self._restore_output(name):
+                raise StoreUnavailable(
+                    what=f"The output file {name} vanished before it was referred to.", todo="Try again."
+                )
+
+
+def require_deletable(run_id: str, status: RunStatus, *, is_owned: bool) -> None:
+    """
+    Raises:
+        InvalidTransition: the run is active, or its last execution has not unwound.
+    """
+    if status not in STOPPED:
+        raise InvalidTransition(run_id=run_id, status=status.value, why="an active run cannot be deleted")
+    if is_owned:
+        raise InvalidTransition(run_id=run_id, status=status.value, why="its last execution has not unwound")

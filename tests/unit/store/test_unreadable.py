@@ -1,0 +1,124 @@
+"""C5: one unreadable run never hides the others; J7: a source that is not what its hash says is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sidestep.model.errors import DataDamaged, RunNotFound
+from sidestep.model.ports import RunFilter
+from sidestep.model.replay_key import hash_text
+from sidestep.settings import Settings
+from sidestep.store.location import StoreLocation
+from sidestep.store.sqlite import SqliteRunStore
+from tests.contract.stores import SOURCE, completed, interrupt, logged, running, stopped
+from tests.support.fake_clock import FakeClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make(path: Path) -> SqliteRunStore:
+    return SqliteRunStore(StoreLocation(path), FakeClock(), Settings(watch_busy_ms=1))
+
+
+def spoil(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE runs SET record = '{' WHERE run = 1",
+        "UPDATE runs SET record = '{}' WHERE run = 1",
+        "UPDATE runs SET record = CAST(X'FFFE' AS TEXT) WHERE run = 1",
+        "UPDATE runs SET record = replace(record, 'completed', 'unheard-of') WHERE run = 1",
+        "UPDATE inputs SET args_json = X'FF' WHERE run = 1",
+        "DELETE FROM inputs WHERE run = 1",
+    ],
+)
+async def test_c5_a_damaged_row_hides_no_other(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        bad = await stopped(store, 1)
+        await stopped(store, 2)
+        third = await stopped(store, 3)
+    spoil(path, damage)
+    async with make(path) as store:
+        page = await store.list_runs(RunFilter(), cursor=None, limit=2)
+        assert [record.created_at_ms for record in page.items] == [3000, 2000]
+        page = await store.list_runs(RunFilter(), cursor=page.next_cursor, limit=2)
+        assert (page.items, page.next_cursor) == ([], None)
+        assert bad.run_id in caplog.messages[-1] or "unreadable" in caplog.text
+        with pytest.raises(DataDamaged, match=bad.run_id):
+            await store.read(bad.run_id)
+        with pytest.raises(DataDamaged, match=bad.run_id):
+            await store.write(interrupt(bad))
+        assert await store.read(third.run_id) == third
+        # It can still be removed.
+        await store.delete(bad.run_id)
+        with pytest.raises(RunNotFound):
+            await store.read(bad.run_id)
+
+
+async def test_c5_a_damaged_owned_run_does_not_stop_recovery_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        await running(store, 1)
+        good = await running(store, 2)
+    spoil(path, "UPDATE runs SET record = 'x' WHERE run = 1")
+    async with make(path) as store:
+        assert await store.owned_runs() == [good]
+
+
+async def test_c5_a_damaged_event_or_step_is_refused_with_its_run(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        for number in (1, 2, 3):
+            record = await running(store, number)
+            await store.write(completed(record, "a"))
+    spoil(
+        path,
+        "UPDATE events SET body = '[]' WHERE run = 1 AND sequence = 3",
+        "UPDATE steps SET status = 'odd' WHERE run = 1",
+        "DELETE FROM events WHERE run = 2 AND sequence = 2",
+    )
+    async with make(path) as store:
+        for number in (1, 2):
+            with pytest.raises(DataDamaged):
+                await store.read_events(f"run_{number:016d}", after_sequence=0, limit=9)
+        with pytest.raises(DataDamaged):
+            await store.read_steps("run_0000000000000001")
+        with pytest.raises(DataDamaged):
+            await store.write(completed(await store.read("run_0000000000000001"), "a"))
+        assert len(await store.read_events("run_0000000000000003", after_sequence=0, limit=9)) == 3
+
+
+async def test_c5_another_process_s_unreadable_event_does_not_end_the_watch(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store, make(path) as other:
+        record = await running(store)
+        told: list[int] = []
+        store.listen(lambda committed: told.extend(event.sequence for event in committed.events))
+        await store.watch(True)
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("INSERT INTO events (run, sequence, at_ms, body) VALUES (1, 1000, 0, 'x')")
+        connection.close()
+        await other.write(logged(record, "theirs"))
+        await store.write(logged(record, "ours"))
+        assert told == [3, 4]
+
+
+async def test_j7_a_source_that_was_changed_in_the_store_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        await running(store)
+    spoil(path, "UPDATE sources SET text = text || '# changed'")
+    async with make(path) as store:
+        with pytest.raises(DataDamaged, match="script"):
+            await store.read_source(hash_text(SOURCE))
