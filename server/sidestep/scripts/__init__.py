@@ -1,0 +1,1 @@
+"""Finding, reading, checking and trusting workflow scripts; all static, nothing is run."""

@@ -1,0 +1,230 @@
+"""
+A script's syntax tree, read without running it, with what every check asks of it.
+
+Owns: parsing (user text never raises), parents, scopes, and which names are bound where. It must not know what a name
+means: primitives and the sandbox's modules stand in `primitives.py` and `sandbox_language.py`.
+
+Invariant: annotations are not part of `nodes`: the sandbox never evaluates them.
+Invariant: nothing here recurses; a tree may be as deep as the parser let it.
+Invariant: what stands inside an f-string is placed at the f-string and never edited: Python 3.11 gives no true
+positions there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sidestep.model.errors import ScriptProblem
+from sidestep.model.parsing import compile_module, parse_module
+from sidestep.scripts.source_text import SourceText, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What no Python source may hold: the end of a C string, and halves of a character that no file can hold.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+# The language of scripts, whatever Python the server runs on (DESIGN section 6).
+FEATURE_VERSION = (3, 11)
+
+Placed = ast.expr | ast.stmt | ast.arg | ast.keyword | ast.alias | ast.excepthandler
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+class ScriptSyntax:
+    """One parsed script."""
+
+    def __init__(self, text: SourceText, file: str, tree: ast.Module) -> None:
+        self.text = text
+        self.file = file
+        self.tree = tree
+        self.parents: dict[ast.AST, ast.AST] = {}
+        # The field of its parent that a node stands in.
+        self.fields: dict[ast.AST, str] = {}
+        # Every node but those of annotations, parents before children.
+        self.nodes: list[ast.AST] = [tree]
+        for node in self.nodes:
+            for field, child in _evaluated_children(node):
+                self.parents[child] = node
+                self.fields[child] = field
+                self.nodes.append(child)
+
+    def span(self, node: Placed) -> Span:
+        """Where a node stands; for one inside an f-string, where the f-string does."""
+        placed = node
+        child: ast.AST = node
+        while (parent := self.parents.get(child)) is not None:
+            if isinstance(parent, ast.JoinedStr):
+                placed = parent
+            child = parent
+        return self.text.span(placed)
+
+    def is_placed(self, node: ast.AST) -> bool:
+        """True when the node's own position is known, so that its text can be replaced."""
+        return not any(isinstance(parent, ast.JoinedStr) for parent in self.ancestors(node))
+
+    def problem(
+        self,
+        node: Placed,
+        code: str,
+        message: str,
+        *,
+        severity: str = "error",
+        fix: tuple[Span, str] | None = None,
+        fix_title: str | None = None,
+    ) -> ScriptProblem:
+        """A problem that stands where `node` stands; its fix is dropped where positions are not known."""
+        if fix is not None and not self.is_placed(node):
+            fix, fix_title = None, None
+        return problem_at(self.span(node), code, message, severity=severity, fix=fix, fix_title=fix_title)
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Parents of a node, nearest first."""
+        parent = self.parents.get(node)
+        while parent is not None:
+            yield parent
+            parent = self.parents.get(parent)
+
+    def function_of(self, node: ast.AST) -> Function | ast.Lambda | None:
+        """The function whose body a node stands in; decorators and defaults belong to the scope around it."""
+        child = node
+        for parent in self.ancestors(node):
+            if isinstance(parent, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) and self.fields[child] == "body":
+                return parent
+            child = parent
+        return None
+
+    def is_tried(self, node: ast.AST) -> bool:
+        """True when a failure of this node may be caught, so that it does not surely fail the run."""
+        child = node
+        for parent in self.ancestors(node):
+            if isinstance(parent, ast.Try) and parent.handlers and self.fields[child] == "body":
+                return True
+            child = parent
+        return False
+
+    @cached_property
+    def bindings(self) -> dict[str, list[ast.AST]]:
+        """Every name bound anywhere in the script, in any scope, with the nodes that bind it."""
+        found: dict[str, list[ast.AST]] = {}
+        for node in self.nodes:
+            for name in bound_names(node):
+                found.setdefault(name, []).append(node)
+        return found
+
+    def is_rebound(self, name: str) -> bool:
+        """True when something other than one import binds the name, so that its meaning is not sure."""
+        binders = self.bindings.get(name, [])
+        return len(binders) > 1 or any(not isinstance(node, ast.alias) for node in binders)
+
+
+def parse(source: str, file: str) -> tuple[ScriptSyntax | None, list[ScriptProblem]]:
+    """
+    Parse a script of any text; never raises, never runs it.
+
+    Returns:
+        (syntax, []), or (None, problems) with the position of what is no Python.
+    """
+    text = SourceText(source)
+    if _NO_TEXT.search(source):
+        line, found = next((n, match) for n, each in enumerate(text.lines, 1) if (match := _NO_TEXT.search(each)))
+        message = f"the script holds a character that is no text (U+{ord(found.group()):04X})"
+        return None, [_syntax_problem(text, message, line, found.start() + 1)]
+    try:
+        try:
+            tree = parse_module(source, FEATURE_VERSION)
+        except SyntaxError as error:
+            return None, [_from_parser(text, error)]
+        try:
+            compile_module(tree)
+        except SyntaxError as error:
+            return None, [_from_compiler(text, error)]
+    except (RecursionError, MemoryError):
+        return None, [_syntax_problem(text, "the script is nested too deeply to be read", 1, 1)]
+    except (ValueError, OverflowError) as error:
+        return None, [_syntax_problem(text, str(error), 1, 1)]
+    return ScriptSyntax(text, file, tree), []
+
+
+def bound_names(node: ast.AST) -> Iterator[str]:
+    """Names this very node binds, in whatever scope it stands."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.arg(arg=name):
+            yield name
+        case ast.alias(name=name, asname=asname):
+            yield asname or name.partition(".")[0]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
+        case ast.MatchMapping(rest=str(name)):
+            yield name
+        case ast.Global(names=names) | ast.Nonlocal(names=names):
+            yield from names
+        case _:
+            pass
+
+
+def problem_at(
+    span: Span,
+    code: str,
+    message: str,
+    *,
+    severity: str = "error",
+    fix: tuple[Span, str] | None = None,
+    fix_title: str | None = None,
+) -> ScriptProblem:
+    """A problem at a range of the text, with the replacement that mends it if one is sure."""
+    edit = None if fix is None else (fix[0].line, fix[0].column, fix[0].end_line, fix[0].end_column, fix[1])
+    return ScriptProblem(
+        line=span.line,
+        column=span.column,
+        message=message,
+        code=code,
+        end_line=span.end_line,
+        end_column=span.end_column,
+        severity=severity,
+        fix=edit,
+        fix_title=fix_title,
+    )
+
+
+def _evaluated_children(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    for name in node._fields:
+        # `Load()` and its like are shared between nodes and have no place.
+        if name in ("annotation", "returns", "ctx", "op", "ops"):
+            continue
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            yield name, value
+        elif isinstance(value, list):
+            for item in value:  # pyright: ignore[reportUnknownVariableType]
+                if isinstance(item, ast.AST):
+                    yield name, item
+
+
+def _from_parser(text: SourceText, error: SyntaxError) -> ScriptProblem:
+    start = text.clamp(error.lineno, error.offset)
+    end = text.clamp(error.end_lineno or start[0], error.end_offset or start[1])
+    return problem_at(Span(*start, *max(start, end)), "syntax", error.msg)
+
+
+def _from_compiler(text: SourceText, error: SyntaxError) -> ScriptProblem:
+    # The parser counts characters, the compiler hands on the tree's bytes (CPython 3.11 to 3.13).
+    start = text.clamp(error.lineno, text.column(error.lineno or 1, (error.offset or 1) - 1))
+    end = text.clamp(
+        error.end_lineno or start[0], text.column(error.end_lineno or start[0], (error.end_offset or 1) - 1)
+    )
+    return problem_at(Span(*start, *max(start, end)), "syntax", error.msg)
+
+
+def _syntax_problem(text: SourceText, message: str, line: int, column: int) -> ScriptProblem:
+    line, column = text.clamp(line, column)
+    return problem_at(Span(line, column, line, column), "syntax", message)
