@@ -1,0 +1,1 @@
+"""The sandbox that runs scripts: Monty workers and the prelude inside them."""

@@ -1,0 +1,254 @@
+"""
+Sandboxed scripts for the engine: the pool of Monty worker processes, its threads, and the kill.
+
+Each session has a worker process of its own. A turn runs in one of `sandbox_threads` threads, never in the event loop's
+executor, and comes back once. Stopping needs no thread: `close` kills the worker from the event loop, whatever it does,
+and the turn in flight, if there is one, then ends by itself. Workers are given back in a few threads of their own, so
+that a close never waits behind busy scripts.
+
+Invariant: a worker is signalled only while it is checked out (`_Lease`), so no signal reaches a process id used again.
+Rejected: Monty's own asyncio pool aborts the process at exit now and then (10 to 20 of 40 exits).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from sidestep.model.ports import ScriptRaised, Turn
+from sidestep.model.run import Failure, FailureCode
+from sidestep.runtime.prelude import PRELUDE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic_monty import Monty, MontySession
+
+    from sidestep.model.ports import Program, SandboxSession, Settled
+    from sidestep.runtime.worker import ScriptWorker
+    from sidestep.settings import Settings
+
+# Workers that may be on their way out while as many runs as allowed are active.
+_SPARE_PROCESSES = 32
+
+_CLOSING_THREADS = 4
+_CHECKOUT_S_MAX = 10.0
+
+# The pool's own limit stands above the sandbox's, which knows better what to say.
+_REQUEST_GRACE_S = 1.0
+
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def versions() -> dict[str, str]:
+    """What a run's replay depends on here: `{"prelude", "sandbox"}`."""
+    return {"prelude": PRELUDE_VERSION, "sandbox": metadata.version("pydantic-monty-client")}
+
+
+class MontySandbox:
+    """
+    Makes sessions; built once. Nothing is started, and Monty is not imported, before the first `open`.
+
+    Args:
+        settings: Its limits; `active_runs_max` sizes the pool.
+        monotonic: A clock in seconds for the length of turns.
+    """
+
+    def __init__(self, settings: Settings, *, monotonic: Callable[[], float]) -> None:
+        self._settings = settings
+        self._monotonic = monotonic
+        self._turns = ThreadPoolExecutor(settings.sandbox_threads, thread_name_prefix="sidestep-turn")
+        self._closings = ThreadPoolExecutor(_CLOSING_THREADS, thread_name_prefix="sidestep-close")
+        self._pool: Monty | None = None
+        self._pool_lock = threading.Lock()
+        self._sessions: set[MontySandboxSession] = set()
+        self._is_closed = False
+
+    async def open(self, program: Program) -> SandboxSession:
+        """
+        Check out a worker and feed it the prelude; the script is not read before `start`.
+
+        A worker that cannot be had is told by the first turn, as a failure with code infrastructure.
+        Cancellation: a worker that was on its way is given back.
+        """
+        assert not self._is_closed, "a closed sandbox opens nothing"
+        session = MontySandboxSession(self, program)
+        self._sessions.add(session)
+        try:
+            await session.prepare()
+        except asyncio.CancelledError:
+            session.kill()
+            raise
+        return session
+
+    async def close(self) -> None:
+        """Kill every worker and end the threads. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await asyncio.gather(*[session.close() for session in list(self._sessions)])
+        await asyncio.get_running_loop().run_in_executor(self._closings, self._close_pool)
+        self._turns.shutdown(wait=False)
+        self._closings.shutdown(wait=False)
+
+    def check_out(self) -> MontySession:
+        """A fresh worker's session, not yet entered; starts the pool. Blocks: called in threads only."""
+        from pydantic_monty import Monty
+
+        from sidestep.runtime.worker import OS_POLICY, resource_limits
+
+        settings = self._settings
+        with self._pool_lock:
+            if self._pool is None:
+                pool = Monty(
+                    max_processes=settings.active_runs_max + _SPARE_PROCESSES,
+                    max_checkouts_per_worker=1,
+                    checkout_timeout=_CHECKOUT_S_MAX,
+                    request_timeout=settings.sandbox_turn_s_max + _REQUEST_GRACE_S,
+                )
+                self._pool = pool.__enter__()
+            pool = self._pool
+        return pool.checkout(script_name="script.py", limits=resource_limits(settings), os_policy=OS_POLICY)
+
+    def work_on(self, session: MontySession, program: Program) -> ScriptWorker:
+        from sidestep.runtime.worker import ScriptWorker
+
+        return ScriptWorker(session, program, self._settings, self._monotonic)
+
+    def in_turn_thread(self, work: Callable[[], Turn]) -> asyncio.Future[Turn]:
+        return asyncio.get_running_loop().run_in_executor(self._turns, work)
+
+    def in_closing_thread(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(self._closings, work)
+
+    def forget(self, session: MontySandboxSession) -> None:
+        self._sessions.discard(session)
+
+    def _close_pool(self) -> None:
+        with self._pool_lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.__exit__(None, None, None)
+
+
+class _Lease:
+    """A worker process while it is checked out. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process_id: int | None = None
+        self._is_killed = False
+
+    @property
+    def is_killed(self) -> bool:
+        return self._is_killed
+
+    def begin(self, process_id: int | None) -> None:
+        with self._lock:
+            self._process_id = process_id
+            if self._is_killed:
+                self._signal()
+
+    def end(self) -> None:
+        """Call before the worker is given back: its process id may then be used again."""
+        with self._lock:
+            self._process_id = None
+
+    def kill(self) -> None:
+        with self._lock:
+            self._is_killed = True
+            self._signal()
+
+    def _signal(self) -> None:
+        if self._process_id is not None:
+            try:
+                os.kill(self._process_id, _KILL)
+            except ProcessLookupError:
+                # It died by itself; the turn in flight says so.
+                self._process_id = None
+
+
+class MontySandboxSession:
+    """One script in one worker; made by `MontySandbox.open`."""
+
+    def __init__(self, sandbox: MontySandbox, program: Program) -> None:
+        self._sandbox = sandbox
+        self._program = program
+        self._lease = _Lease()
+        # Held by whoever uses the worker: a turn, or giving it back.
+        self._use = threading.Lock()
+        self._session: MontySession | None = None
+        self._worker: ScriptWorker | None = None
+        self._broken: str | None = None
+        self._closing: asyncio.Future[None] | None = None
+
+    async def prepare(self) -> None:
+        await self._sandbox.in_turn_thread(self._prepare)
+
+    async def start(self) -> Turn:
+        """Run the script until it blocks or ends."""
+        return await self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.start()))
+
+    async def settle(self, settled: Settled) -> Turn:
+        """Deliver exactly one completion and run until the script blocks or ends."""
+        return await self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.settle(settled)))
+
+    async def close(self) -> None:
+        """
+        Kill the worker, also in the middle of a turn, and wait until it is given back.
+
+        A turn in flight ends with an empty `Turn`. Idempotent. The kill itself happens before the first wait.
+        """
+        self.kill()
+        assert self._closing is not None, "a killed session is being given back"
+        await asyncio.shield(self._closing)
+
+    def kill(self) -> None:
+        """The part of `close` that waits for nothing."""
+        self._lease.kill()
+        if self._closing is None:
+            self._closing = self._sandbox.in_closing_thread(self._give_back)
+            self._closing.add_done_callback(lambda _: self._sandbox.forget(self))
+
+    def _prepare(self) -> Turn:
+        from pydantic_monty import MontyError
+
+        with self._use:
+            if self._lease.is_killed:
+                return Turn()
+            try:
+                session = self._sandbox.check_out()
+                session.__enter__()
+                self._session = session
+                self._lease.begin(session.worker_pid)
+                self._worker = self._sandbox.work_on(session, self._program)
+                self._worker.prepare()
+            except (MontyError, OSError, RuntimeError) as error:
+                # No binary, no process, no descriptor, or killed while it began.
+                self._broken = f"the sandbox could not be started: {error}"
+        return Turn()
+
+    def _take_turn(self, turn: Callable[[ScriptWorker], Turn]) -> Turn:
+        with self._use:
+            if self._lease.is_killed:
+                return Turn()
+            if self._broken is not None:
+                return Turn(ended=ScriptRaised(Failure(FailureCode.INFRASTRUCTURE, self._broken)))
+            assert self._worker is not None, "an open session has a worker"
+            taken = turn(self._worker)
+            if self._worker.is_gone:
+                self._lease.end()
+            # A worker that was killed under a turn has nothing to say.
+            return Turn() if self._lease.is_killed else taken
+
+    def _give_back(self) -> None:
+        with self._use:
+            session, self._session, self._worker = self._session, None, None
+            self._lease.end()
+            if session is not None:
+                session.__exit__(None, None, None)

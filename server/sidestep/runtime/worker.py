@@ -1,0 +1,261 @@
+"""
+One script in one Monty worker process: turns, questions and answers, all in the calling thread.
+
+A turn runs from one delivery to the moment every coroutine of the script is blocked. Everything the sandbox asks in
+between is answered at once: primitives are collected (an awaited one gets a future), everything else gets an error.
+Which thread calls, who is waiting and who kills the process is `sandbox.py`'s business; this module is not thread-safe.
+
+Invariant: nothing but checked text crosses, in both directions.
+Invariant: calls are reported in call order; ids of calls are this module's own, dense from 1, and never the sandbox's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_monty import (
+    FunctionSnapshot,
+    FutureSnapshot,
+    MontyComplete,
+    MontyCrashedError,
+    MontyError,
+    NameLookupSnapshot,
+)
+
+from sidestep.model.ports import Call, ScriptRaised, ScriptReturned, Turn
+from sidestep.model.replay_key import canonical_json
+from sidestep.model.run import Failure, FailureCode, loads
+from sidestep.runtime import advice
+from sidestep.runtime.bridge import (
+    FRAME_BYTES_MAX,
+    NOTES,
+    PARK,
+    STEP_ID_CHARS_MAX,
+    STEPS,
+    crossable,
+    read_call,
+    write_answer,
+)
+from sidestep.runtime.failures import Failures
+from sidestep.runtime.loader import HOST, LIMITS, PRELUDE, WAITING_HOST, Loaded, load, prelude_source
+from sidestep.runtime.printed import PrintedLines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic_monty import MontySession, OSPolicy, ResourceLimits
+
+    from sidestep.model.ports import Program, Settled
+    from sidestep.settings import Settings
+
+    Snapshot = FunctionSnapshot | NameLookupSnapshot | FutureSnapshot | MontyComplete
+
+OS_POLICY: OSPolicy = {"datetime": "call_host", "random_start": "call_host", "sleep": "call_host"}
+
+# Frames carry the number of the feed; the prelude is feed 0.
+_SCRIPT_FRAME = "<python-input-1>"
+_ARGS = "__sidestep_args__"
+_MAIN = f'await {PRELUDE}["run_main"](main, {_ARGS})'
+
+# A turn's calls, all its questions, and its length with the host's share: a loop around `phase(...)` has an end, too.
+_CALLS_PER_TURN_MAX = 50_000
+_CALL_BYTES_PER_TURN_MAX = 64 * 1024**2
+_TURN_FACTOR_MAX = 10
+
+
+class _Over(Exception):
+    """A limit of the turn that the sandbox itself does not keep was hit."""
+
+
+def resource_limits(settings: Settings) -> ResourceLimits:
+    """The sandbox's own limits; the number of questions is not one of them, turns are limited here."""
+    return {
+        "max_memory": settings.sandbox_memory_bytes_max,
+        "max_turn_duration_secs": settings.sandbox_turn_s_max,
+        "max_recursion_depth": settings.sandbox_recursion_max,
+        "max_suspensions": 10**9,
+    }
+
+
+class ScriptWorker:
+    """Conducts `program` in `session`, a fresh one; `monotonic` gives seconds."""
+
+    def __init__(
+        self, session: MontySession, program: Program, settings: Settings, monotonic: Callable[[], float]
+    ) -> None:
+        self._session = session
+        self._program = program
+        self._settings = settings
+        self._monotonic = monotonic
+        self._printed = PrintedLines(settings.sandbox_printed_bytes_max)
+        self._call_bytes_max = max(settings.args_bytes_max, 2 * settings.log_bytes_max) + FRAME_BYTES_MAX
+        self._loaded = Loaded("None", ("",))
+        self._failures = self._failures_of(self._loaded)
+        self._script_is_read = False
+        self._is_gone = False
+        self._calls: list[Call] = []
+        self._call_bytes = 0
+        self._turn_until = 0.0
+        self._blocked: FutureSnapshot | FunctionSnapshot | None = None
+        # Our id of an awaited call -> (the sandbox's, line of the call).
+        self._pending: dict[int, tuple[int, int | None]] = {}
+        self._last_id = 0
+
+    @property
+    def is_gone(self) -> bool:
+        """True when the process may have died and been reaped: its id must not be signalled any more."""
+        return self._is_gone
+
+    def prepare(self) -> None:
+        """Feed the prelude. Raises MontyError when the worker cannot even do that."""
+        limits = {
+            "step_bytes": self._settings.args_bytes_max,
+            "note_bytes": 2 * self._settings.log_bytes_max,
+            "log_bytes": self._settings.log_bytes_max,
+            "result_bytes": self._settings.message_bytes_max,
+            "width": self._settings.parallel_width_max,
+            "id_chars": STEP_ID_CHARS_MAX,
+        }
+        snapshot = self._session.feed_start(
+            prelude_source(), inputs={LIMITS: limits}, print_callback=self._take_printed
+        )
+        while isinstance(snapshot, NameLookupSnapshot):
+            assert snapshot.variable_name in _HOSTS, "the prelude asks for nothing but the host"
+            snapshot = snapshot.resume(value=_HOSTS[snapshot.variable_name])
+        assert isinstance(snapshot, MontyComplete), "the prelude only defines"
+
+    def start(self) -> Turn:
+        """Run the script until it blocks or ends."""
+        loaded = load(self._program.source)
+        if not isinstance(loaded, Loaded):
+            return self._ended(self._failures.script(f"ImportError: {loaded.message}", loaded.line))
+        self._loaded = loaded
+        self._failures = self._failures_of(loaded)
+        try:
+            loaded.source.encode()
+        except UnicodeEncodeError:
+            return self._ended(self._failures.script("the source is not Unicode text: it holds half a character"))
+        return self._turn(lambda: self._feed(loaded.source))
+
+    def settle(self, settled: Settled) -> Turn:
+        """Deliver one completion and run until the script blocks or ends."""
+        blocked, self._blocked = self._blocked, None
+        assert blocked is not None, "only a blocked script takes a completion"
+        assert settled.call_id in self._pending, "a call is settled once"
+        sandbox_id, line = self._pending.pop(settled.call_id)
+        if settled.error is not None:
+            self._failures.remember(settled.error, line)
+        answer = write_answer(settled)
+        if isinstance(blocked, FunctionSnapshot):
+            return self._turn(lambda: blocked.resume({"return_value": answer}))
+        return self._turn(lambda: blocked.resume({sandbox_id: {"return_value": answer}}))
+
+    def _turn(self, resume: Callable[[], Snapshot]) -> Turn:
+        self._calls, self._call_bytes = [], 0
+        self._turn_until = self._monotonic() + self._settings.sandbox_turn_s_max * _TURN_FACTOR_MAX
+        try:
+            snapshot = resume()
+            while not isinstance(snapshot, FutureSnapshot):
+                if snapshot is self._blocked:
+                    return Turn(tuple(self._calls))
+                if isinstance(snapshot, MontyComplete):
+                    if self._script_is_read:
+                        return self._returned(snapshot.output)
+                    self._script_is_read = True
+                    snapshot = self._feed(_MAIN, {_ARGS: crossable(self._program.args_json)})
+                else:
+                    snapshot = self._answer(snapshot)
+        except MontyError as error:
+            # A worker that cannot allocate ends itself, which arrives as a MemoryError, too.
+            self._is_gone = isinstance(error, MontyCrashedError) or isinstance(error.exception(), MemoryError)
+            return self._ended(self._failures.of(error))
+        except _Over as over:
+            return self._ended(self._failures.limit(str(over)))
+        self._blocked = snapshot
+        return Turn(tuple(self._calls))
+
+    def _feed(self, code: str, inputs: dict[str, Any] | None = None) -> Snapshot:
+        return self._session.feed_start(code, inputs=inputs, print_callback=self._take_printed)
+
+    def _answer(self, snapshot: FunctionSnapshot | NameLookupSnapshot) -> Snapshot:
+        if self._monotonic() > self._turn_until:
+            limit = self._settings.sandbox_turn_s_max * _TURN_FACTOR_MAX
+            raise _Over(f"the script ran for more than {limit:g} s without waiting for a step")
+        if isinstance(snapshot, NameLookupSnapshot):
+            self._note_undefined(snapshot.variable_name)
+            return snapshot.resume()
+        name = snapshot.function_name
+        if snapshot.is_os_function:
+            # Only a module's name is looked at: other values need not be ones that can leave the sandbox.
+            raised, message = advice.for_system_call(name, snapshot.args if name == "import" else ())
+            return snapshot.resume({"exc_type": raised, "message": message})
+        if name not in _HOSTS:
+            self._note_undefined(name)
+            return snapshot.resume({"exc_type": "NameError", "message": f"name {name!r} is not defined"})
+        return self._take_call(snapshot)
+
+    def _take_call(self, snapshot: FunctionSnapshot) -> Snapshot:
+        try:
+            call = read_call(snapshot.args, self._call_bytes_max)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            # The script called the host by itself, with values that cannot leave the sandbox.
+            call = f"that is no call: {error}"
+        if isinstance(call, str):
+            return snapshot.resume({"exc_type": "ValueError", "message": call})
+        if call.name == PARK:
+            return snapshot.resume({"future": ...})
+        self._call_bytes += len(snapshot.args[0])
+        if len(self._calls) >= _CALLS_PER_TURN_MAX or self._call_bytes > _CALL_BYTES_PER_TURN_MAX:
+            raise _Over(f"the script called phase, log or steps {len(self._calls)} times without waiting for a step")
+        if call.name in NOTES:
+            self._calls.append(call)
+            return snapshot.resume({"return_value": None})
+        assert call.name in STEPS, "a call is a note or a step"
+        self._last_id += 1
+        self._pending[self._last_id] = (snapshot.call_id, call.line)
+        self._calls.append(Call(self._last_id, call.name, call.payload, line=call.line, scopes=call.scopes))
+        if snapshot.function_name == WAITING_HOST:
+            # Nothing else of the script can run: the call is left unanswered, which saves a round trip.
+            self._blocked = snapshot
+            return snapshot
+        return snapshot.resume({"future": ...})
+
+    def _take_printed(self, stream: str, text: str) -> None:
+        self._calls += self._printed.take(stream, text)
+
+    def _note_undefined(self, name: str) -> None:
+        what_to_do = advice.for_name(name)
+        if what_to_do is not None:
+            self._failures.hint(name, what_to_do)
+
+    def _returned(self, output: Any) -> Turn:
+        assert isinstance(output, str), "the prelude gives text"
+        try:
+            told = loads(output)
+            if "problem" in told:
+                return self._ended(Failure(FailureCode(told["code"]), told["problem"], file=self._program.file))
+            value_json = canonical_json(told["value"])
+        except (ValueError, TypeError, RecursionError) as error:
+            return self._ended(
+                Failure(FailureCode.VALIDATION, f"the result is not JSON: {error}", file=self._program.file)
+            )
+        return Turn((*self._calls, *self._printed.flush()), ScriptReturned(value_json))
+
+    def _ended(self, failure: Failure) -> Turn:
+        return Turn((*self._calls, *self._printed.flush()), ScriptRaised(failure))
+
+    def _failures_of(self, loaded: Loaded) -> Failures:
+        return Failures(self._program.file, loaded, _SCRIPT_FRAME, self._settings)
+
+
+def _stand_in(name: str) -> Callable[[str], None]:
+    """Stands for the host in the sandbox; calls of it are answered by `_take_call` and never reach this."""
+
+    def host(text: str) -> None:
+        raise AssertionError("the sandbox asks, it does not call")
+
+    host.__name__ = name
+    return host
+
+
+_HOSTS = {name: _stand_in(name) for name in (HOST, WAITING_HOST)}
