@@ -1,0 +1,138 @@
+"""
+A runner's pen: every write of one execution, under its claim epoch.
+
+Turns a refusal by the fence into the abort of the execution (reason leaseLost), and outlasts a store that is away for
+a while: a paid result waits in memory until it can be made durable, or until its run is stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TypeVar
+
+from sidestep.engine.replay import History
+from sidestep.model.abort import Aborted, AbortKind, AbortReason
+from sidestep.model.errors import LeaseLost, StoreUnavailable
+from sidestep.model.writes import Append
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Awaitable, Callable
+
+    from sidestep.model.abort import AbortController
+    from sidestep.model.events import Logged, PhaseEntered, StepChanged
+    from sidestep.model.ports import Clock, RunStore
+    from sidestep.model.run import RunRecord, RunResult, StepRecord
+    from sidestep.model.writes import StepOutput, Write
+
+log = logging.getLogger("sidestep.journal")
+
+T = TypeVar("T")
+
+STORE_RETRY_S = 1.0
+
+
+class JournalWriter:
+    """
+    Writes for one run under one claim. `controller` is the run's.
+
+    Invariant: what was announced is in the journal before what came after it, also when the store was away meanwhile.
+    """
+
+    def __init__(
+        self, store: RunStore, run_id: str, claim_epoch: int, controller: AbortController, clock: Clock
+    ) -> None:
+        self._store = store
+        self.run_id = run_id
+        self.claim_epoch = claim_epoch
+        self._controller = controller
+        self._clock = clock
+        # Lazy writes that met a store that was away; they go again before the next durable one.
+        self._lost: list[Append] = []
+
+    async def write(self, body: StepChanged, output: StepOutput | None = None) -> int:
+        """
+        Append one step event, durably.
+
+        Returns:
+            Its sequence.
+
+        Raises:
+            Aborted: the claim is over.
+        """
+        outputs = {} if output is None else {body.key: output}
+        record = await self.commit(Append(self.run_id, self.claim_epoch, (body,), outputs))
+        return record.sequence
+
+    def write_lazily(self, body: StepChanged | PhaseEntered | Logged) -> None:
+        """
+        Append an event that rides with the next durable write.
+
+        A crash that loses it loses all that came after it, too; a replay says or begins it again.
+        """
+        self._send_lazily(Append(self.run_id, self.claim_epoch, (body,)))
+
+    async def commit(self, write: Write) -> RunRecord:
+        """
+        Apply a write; waits for a store that is away, also when the run is stopped: a paid result is not dropped.
+
+        Raises:
+            Aborted: as for `write`.
+        """
+
+        async def attempt() -> RunRecord:
+            lost, self._lost = self._lost, []
+            for earlier in lost:
+                self._send_lazily(earlier)
+            return await self._store.write(write)
+
+        try:
+            return await self._ask(attempt)
+        except LeaseLost as lost:
+            reason = AbortReason(AbortKind.LEASE_LOST, detail=str(lost))
+            self._controller.abort(reason)
+            raise Aborted(reason) from lost
+
+    async def read_output(self, step: StepRecord) -> str:
+        """As the store's; waits for a store that is unavailable."""
+        return await self._ask(lambda: self._store.read_output(step))
+
+    async def read_history(self, record: RunRecord) -> History:
+        """What the journal holds of earlier executions; waits for a store that is unavailable."""
+        return await self._ask(lambda: History.read(self._store, record))
+
+    async def keep_output(self, text: str) -> StepOutput:
+        """As the store's; waits for a store that is unavailable."""
+        return await self._ask(lambda: self._store.keep_output(text))
+
+    async def keep_result(self, result: RunResult) -> RunResult:
+        """As the store's; waits for a store that is unavailable."""
+        return await self._ask(lambda: self._store.keep_result(self.run_id, result))
+
+    async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
+        return await when_available(ask, self.run_id, self._clock)
+
+    def _send_lazily(self, write: Append) -> None:
+        def look(written: Future[RunRecord]) -> None:
+            if not written.cancelled() and isinstance(written.exception(), StoreUnavailable):
+                self._lost.append(write)
+
+        try:
+            self._store.write_lazily(write).add_done_callback(look)
+        except StoreUnavailable:
+            self._lost.append(write)
+
+
+async def when_available(ask: Callable[[], Awaitable[T]], run_id: str, clock: Clock) -> T:
+    """
+    Ask the store for something, again every `STORE_RETRY_S` seconds while it is unavailable. May be cancelled.
+
+    Raises:
+        Whatever else the store raises.
+    """
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable as away:
+            log.warning("%s waits for its store: %s", run_id, away)
+            await clock.sleep(STORE_RETRY_S)

@@ -1,0 +1,164 @@
+"""
+What a run's journal already holds, and the order in which completions reach the script.
+
+Owns the answer to "was this done before?" (`History`) and the queue of answers (`Deliveries`). Knows no executor.
+
+Invariant: each turn delivers the earliest completion in the journal whose call is pending (J3); what the script does
+next therefore depends on the journal alone, and a replay makes the same calls as the original.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sidestep.model.abort import Aborted
+from sidestep.model.events import Logged, PhaseEntered
+from sidestep.model.ports import Settled
+from sidestep.model.replay_key import canonical_json
+from sidestep.model.run import StepStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidestep.model.abort import AbortReason
+    from sidestep.model.events import JournalEvent
+    from sidestep.model.ports import RunStore
+    from sidestep.model.run import Failure, RunRecord, StepRecord
+
+Progress = PhaseEntered | Logged
+
+_EVENTS_PAGE = 500
+
+
+class History:
+    """
+    The journal of earlier executions of a run, as its next execution needs it.
+
+    Attributes:
+        horizon: Sequence at the claim; completions up to it are replayed ones.
+    """
+
+    def __init__(self, horizon: int, steps: Sequence[StepRecord], announced: Sequence[Progress]) -> None:
+        self.horizon = horizon
+        self._steps = {step.key: step for step in steps}
+        self._step_ids = {step.step_id for step in steps}
+        self._announced = Counter(_progress_key(progress) for progress in announced)
+
+    @classmethod
+    async def read(cls, store: RunStore, record: RunRecord) -> History:
+        """Read what the journal of `record` holds; nothing is read for a run that has only just begun."""
+        if record.claim_epoch == 1:
+            return cls(record.sequence, (), ())
+        steps = await store.read_steps(record.run_id)
+        announced: list[Progress] = []
+        events: Sequence[JournalEvent] = ()
+        after = 0
+        while after < record.sequence:
+            events = await store.read_events(record.run_id, after_sequence=after, limit=_EVENTS_PAGE)
+            if not events:
+                break
+            announced += [event.body for event in events if isinstance(event.body, PhaseEntered | Logged)]
+            after = events[-1].sequence
+        return cls(record.sequence, steps.items, announced)
+
+    def outcome(self, key: str) -> StepRecord | None:
+        """The step's row if its outcome is to be replayed: completed, or failed and not set aside by a retry."""
+        step = self._steps.get(key)
+        return step if step is not None and step.status in (StepStatus.COMPLETED, StepStatus.FAILED) else None
+
+    def earlier(self, key: str) -> StepRecord | None:
+        """The step's row, whatever became of it: the attempt before this one."""
+        return self._steps.get(key)
+
+    def knows(self, step_id: str) -> bool:
+        """True when some input was journaled under this id: a miss is then other work, or an edited script (J9)."""
+        return step_id in self._step_ids
+
+    def was_announced(self, progress: Progress) -> bool:
+        """
+        True when an earlier execution journaled this phase or log line; each journaled one answers once (J6).
+
+        Lines are matched by content, not by position, so that an edited script repeats none and hides none.
+        """
+        key = _progress_key(progress)
+        if self._announced[key] == 0:
+            return False
+        self._announced[key] -= 1
+        return True
+
+
+class Deliveries:
+    """
+    The script's open calls, and their answers on the way to it, earliest in the journal first.
+
+    Invariant: a call is answered once; what arrives for a call that was answered goes nowhere.
+    """
+
+    def __init__(self, horizon: int) -> None:
+        self._horizon = horizon
+        # Call id -> the `parallel` scopes the call stands in, for every call that was not answered yet.
+        self._open: dict[int, tuple[int, ...]] = {}
+        # (sequence, call id, answer); an answer that is not journaled has sequence 0 and goes first.
+        self._heap: list[tuple[int, int, Settled]] = []
+        self._arrived = asyncio.Event()
+        self._stopped: AbortReason | None = None
+
+    def open(self, call_id: int, scopes: tuple[int, ...] = ()) -> None:
+        """The script waits for this call from now on."""
+        self._open[call_id] = scopes
+
+    def put(self, settled: Settled, sequence: int) -> None:
+        """Queue an answer; `sequence` is its journal position, 0 for an answer the journal does not hold."""
+        if settled.call_id in self._open:
+            heapq.heappush(self._heap, (sequence, settled.call_id, settled))
+            self._arrived.set()
+
+    def answer_scope(self, scope: int, error: Failure) -> None:
+        """
+        Answer every open call of a scope with `error`, at once and in call order.
+
+        Whatever their work still brings is journaled and not delivered: a replay, which does not begin that work,
+        then gives the script the same answers at the same point.
+        """
+        inside = {call_id for call_id, scopes in self._open.items() if scope in scopes}
+        self._heap = [entry for entry in self._heap if entry[1] not in inside]
+        heapq.heapify(self._heap)
+        for call_id in sorted(inside):
+            self.put(Settled(call_id, error=error), sequence=0)
+            # Answered: nothing else may be queued for it.
+            del self._open[call_id]
+
+    @property
+    def is_replaying(self) -> bool:
+        """True while an answer from an earlier execution is waiting: no new work is begun before it is delivered."""
+        return bool(self._heap) and self._heap[0][0] <= self._horizon
+
+    def stop(self, reason: AbortReason) -> None:
+        """Deliver nothing any more: whoever waits is told."""
+        self._stopped = reason
+        self._arrived.set()
+
+    async def next(self) -> Settled:
+        """
+        The earliest answer; waits for one. May be cancelled, and then loses none.
+
+        Raises:
+            Aborted: `stop` was called.
+        """
+        while not self._heap and self._stopped is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._stopped is not None:
+            raise Aborted(self._stopped)
+        settled = heapq.heappop(self._heap)[2]
+        self._open.pop(settled.call_id, None)
+        return settled
+
+
+def _progress_key(progress: Progress) -> str:
+    if isinstance(progress, PhaseEntered):
+        return canonical_json(["phase", progress.name, progress.details])
+    return canonical_json([progress.origin, progress.message, progress.data])

@@ -1,0 +1,159 @@
+"""
+One execution of one run: turns of the sandbox, calls of the script, the end.
+
+The runner owns the sandbox session and the steps in flight; it does not own the run. It is told its claim epoch, writes
+under it, and stops when the run's signal fires. Who interrupts, who waits and who is told is the service's business.
+
+Invariant: when `run` returns, the session is closed and no step is in flight.
+Invariant: the stopping commit is the last thing a runner writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidestep.engine.journal_writer import JournalWriter
+from sidestep.engine.output import read_result
+from sidestep.engine.replay import Deliveries
+from sidestep.engine.steps import Steps
+from sidestep.model.abort import Aborted
+from sidestep.model.events import Logged, PhaseEntered
+from sidestep.model.ports import ScriptRaised
+from sidestep.model.run import Failure, FailureCode, RunStatus
+from sidestep.model.writes import Begin, Finish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidestep.engine.replay import History, Progress
+    from sidestep.model.abort import AbortController
+    from sidestep.model.ports import (
+        Call,
+        Clock,
+        Program,
+        RunStore,
+        Sandbox,
+        ScriptReturned,
+        StepExecutor,
+    )
+    from sidestep.model.run import RunRecord
+    from sidestep.settings import Settings
+
+log = logging.getLogger("sidestep.runner")
+
+
+@dataclass(frozen=True)
+class RunnerParts:
+    """What every runner of a process shares."""
+
+    store: RunStore
+    sandbox: Sandbox
+    executors: Mapping[str, StepExecutor]
+    clock: Clock
+    settings: Settings
+
+
+class Runner:
+    """Conducts `record`'s script once; `record` is the row after its creation (pending) or its claim (running)."""
+
+    def __init__(self, parts: RunnerParts, record: RunRecord, program: Program, controller: AbortController) -> None:
+        self._parts = parts
+        self._record = record
+        self._program = program
+        self._signal = controller.signal
+        self._writer = JournalWriter(parts.store, record.run_id, record.claim_epoch, controller, parts.clock)
+        self._phase: str | None = None
+
+    async def run(self) -> RunRecord:
+        """
+        Conduct the script to its end and commit that.
+
+        Returns:
+            The row after the stopping commit: completed or failed, durable.
+
+        Raises:
+            Aborted: the signal fired or the claim is over; nothing was decided about the run's status here.
+        """
+        if self._record.status is RunStatus.PENDING:
+            self._record = await self._writer.commit(Begin(self._record.run_id, self._record.claim_epoch))
+        history = await self._writer.read_history(self._record)
+        deliveries = Deliveries(history.horizon)
+        ended: ScriptReturned | ScriptRaised | Aborted
+        async with asyncio.TaskGroup() as group:
+            steps = self._steps(history, deliveries, group)
+            try:
+                ended = await self._conduct(history, deliveries, steps)
+                if not await steps.stop(self._parts.settings.interrupt_grace_s):
+                    log.error("%s: main ended, and a step ignores its abort signal", self._record.run_id)
+            except Aborted as aborted:
+                ended = aborted
+                await steps.stop(None)
+        if isinstance(ended, Aborted):
+            raise ended
+        self._signal.throw_if_aborted()
+        return await self._writer.commit(await self._stopping(ended))
+
+    def _steps(self, history: History, deliveries: Deliveries, group: asyncio.TaskGroup) -> Steps:
+        return Steps(
+            writer=self._writer,
+            folder=self._record.folder,
+            history=history,
+            deliveries=deliveries,
+            executors=self._parts.executors,
+            clock=self._parts.clock,
+            settings=self._parts.settings,
+            signal=self._signal,
+            group=group,
+        )
+
+    async def _conduct(self, history: History, deliveries: Deliveries, steps: Steps) -> ScriptReturned | ScriptRaised:
+        session = await self._signal.race(self._parts.sandbox.open(self._program))
+        # An abort ends a turn in the middle and the wait for an answer. Races would do, at two tasks more a step.
+        unlisten = self._signal.listen(lambda reason: (session.kill(), deliveries.stop(reason)))
+        try:
+            turn = await session.start()
+            while True:
+                self._signal.throw_if_aborted()
+                for call in turn.calls:
+                    await self._take(call, history, steps)
+                if turn.ended is not None:
+                    return turn.ended
+                steps.begin()
+                turn = await session.settle(await deliveries.next())
+        finally:
+            unlisten()
+            await session.close()
+
+    async def _take(self, call: Call, history: History, steps: Steps) -> None:
+        match call.name:
+            case "phase":
+                self._phase = call.payload["name"]
+                self._announce(PhaseEntered(name=call.payload["name"], details=call.payload["details"]), history)
+            case "log":
+                body = Logged(message=call.payload["message"], data=call.payload["data"], line=call.line)
+                self._announce(body, history)
+            case "print":
+                level = "error" if call.payload["stream"] == "stderr" else "info"
+                self._announce(Logged(message=call.payload["text"], origin="print", level=level), history)
+            case "abort":
+                steps.abort_scope(call.payload["scope"])
+            case _:
+                await steps.ask(call, self._phase)
+
+    def _announce(self, progress: Progress, history: History) -> None:
+        if not history.was_announced(progress):
+            self._writer.write_lazily(progress)
+
+    async def _stopping(self, ended: ScriptReturned | ScriptRaised) -> Finish:
+        if isinstance(ended, ScriptRaised):
+            return Finish(self._record.run_id, self._record.claim_epoch, error=self._bounded(ended.failure))
+        result = await self._writer.keep_result(read_result(ended.value_json))
+        return Finish(self._record.run_id, self._record.claim_epoch, result=result)
+
+    def _bounded(self, failure: Failure) -> Failure:
+        limit = self._parts.settings.failure_message_chars_max
+        assert failure.code in FailureCode, "a failure has a code of the closed set"
+        return Failure(failure.code, failure.message[:limit], failure.step_id, failure.file, failure.line)

@@ -1,0 +1,334 @@
+"""
+The steps of one execution: from a call of the script to a durable outcome and back.
+
+Owns what is in flight. A step's outcome is given to the script only after its commit (`runner.py` delivers it), and a
+commit that the fence refuses ends the execution.
+
+Invariant: a key is asked at most once within one execution (P2), and its executor is called at most once.
+Invariant: every task started here has ended when `stop` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sidestep.engine.output import encode_output
+from sidestep.engine.timeouts import done_within, time_limit
+from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
+from sidestep.model.events import Logged, StepChanged
+from sidestep.model.ports import Settled, StepFailed, StepRequest
+from sidestep.model.replay_key import step_key, task_id
+from sidestep.model.run import Failure, FailureCode, StepStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from sidestep.engine.journal_writer import JournalWriter
+    from sidestep.engine.replay import Deliveries, History
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.ports import Call, Clock, StepExecutor, StepOutcome
+    from sidestep.model.run import StepRecord
+    from sidestep.settings import Settings
+
+log = logging.getLogger("sidestep.steps")
+
+# Kinds whose start matters by itself: their `started` record is durable before any work begins.
+_STARTED_DURABLY = frozenset({"sleep", "ask", "apply_patch", "workflow"})
+
+# Reasons that stop one step while its run goes on.
+_LOCAL = frozenset({AbortKind.SIBLING, AbortKind.SCRIPT_ENDED})
+
+
+@dataclass
+class _Work:
+    """One step that is to be done."""
+
+    call: Call
+    call_id: int
+    step_id: str
+    key: str
+    input: dict[str, Any]
+    attempt: int
+    phase: str | None
+    title: str | None
+    timeout_s: float | None
+    earlier: StepRecord | None
+    controller: AbortController = field(default_factory=AbortController)
+
+
+class Steps:
+    """What the script has asked for in this execution, and what is being done about it."""
+
+    def __init__(
+        self,
+        *,
+        writer: JournalWriter,
+        folder: str,
+        history: History,
+        deliveries: Deliveries,
+        executors: Mapping[str, StepExecutor],
+        clock: Clock,
+        settings: Settings,
+        signal: AbortSignal,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._writer = writer
+        self._folder = folder
+        self._history = history
+        self._deliveries = deliveries
+        self._executors = executors
+        self._clock = clock
+        self._settings = settings
+        self._signal = signal
+        self._group = group
+        # key -> line of the call, for P2.
+        self._asked: dict[str, int | None] = {}
+        # Asked for while journaled answers were waiting; begun when none is.
+        self._held: list[_Work] = []
+        self._running: dict[asyncio.Task[None], _Work] = {}
+
+    async def ask(self, call: Call, default_phase: str | None) -> None:
+        """Take one step call: answer it from the journal, refuse it, or get ready to do it."""
+        assert call.call_id is not None, "a step call awaits an answer"
+        payload = call.payload
+        step_id, step_input = str(payload["id"]), payload["input"]
+        key = step_key(step_id, call.name, _identity(step_input))
+        self._deliveries.open(call.call_id, call.scopes)
+        if key in self._asked:
+            self._refuse(call.call_id, step_id, _asked_twice(step_id, call.line, self._asked[key]))
+            return
+        self._asked[key] = call.line
+        done = self._history.outcome(key)
+        if done is not None:
+            await self._replay(call.call_id, done)
+            return
+        why = self._why_impossible(call.name, step_input)
+        if why is not None:
+            self._refuse(call.call_id, step_id, why)
+            return
+        earlier = self._history.earlier(key)
+        if earlier is None and self._history.knows(step_id):
+            where = f" (line {call.line})" if call.line else ""
+            self._note(f"step {json.dumps(step_id)}{where} is asked with other input than before; it is done again")
+        self._held.append(
+            _Work(
+                call=call,
+                call_id=call.call_id,
+                step_id=step_id,
+                key=key,
+                input=step_input,
+                attempt=earlier.attempt + 1 if earlier else 1,
+                phase=payload.get("phase") or default_phase,
+                title=payload.get("title"),
+                timeout_s=payload.get("timeout_s"),
+                earlier=earlier,
+            )
+        )
+
+    def begin(self) -> None:
+        """Begin everything asked for, unless journaled answers are still to be delivered."""
+        if self._deliveries.is_replaying:
+            return
+        held, self._held = self._held, []
+        for work in held:
+            unfollow = work.controller.follow(self._signal)
+            task = self._group.create_task(self._perform(work), name=f"step {work.step_id}")
+            self._running[task] = work
+            task.add_done_callback(self._running.pop)
+            task.add_done_callback(lambda _, unfollow=unfollow: unfollow())
+
+    def abort_scope(self, scope: int) -> None:
+        """A `parallel` failed: the calls of its scope are answered at once, their work is aborted or not begun."""
+        self._deliveries.answer_scope(scope, Failure(FailureCode.STEP, "stopped, because a sibling failed"))
+        self._held = [work for work in self._held if scope not in work.call.scopes]
+        reason = AbortReason(AbortKind.SIBLING, detail="a sibling failed")
+        for work in list(self._running.values()):
+            if scope in work.call.scopes:
+                work.controller.abort(reason)
+
+    async def stop(self, grace_s: float | None) -> bool:
+        """
+        Abort everything in flight and wait until it has ended and what arrived is journaled (P10).
+
+        Args:
+            grace_s: After this long, cancel what ignores its signal; None waits as long as it takes.
+
+        Returns:
+            False when something had to be cancelled.
+        """
+        self._held.clear()
+        reason = AbortReason(AbortKind.SCRIPT_ENDED, detail="the script ended")
+        for work in list(self._running.values()):
+            work.controller.abort(reason)
+        if not self._running:
+            return True
+        ended = asyncio.ensure_future(asyncio.wait(list(self._running)))
+        if grace_s is None:
+            await ended
+            return True
+        if await done_within(grace_s, ended, self._clock):
+            return True
+        for task in list(self._running):
+            task.cancel()
+        await ended
+        return False
+
+    async def _replay(self, call_id: int, done: StepRecord) -> None:
+        if done.status is StepStatus.COMPLETED:
+            settled = Settled(call_id, value_json=await self._writer.read_output(done))
+        else:
+            assert done.failure is not None, "a failed step has its failure"
+            settled = Settled(call_id, error=done.failure)
+        self._deliveries.put(settled, done.sequence)
+
+    def _refuse(self, call_id: int, step_id: str, message: str) -> None:
+        error = Failure(FailureCode.SCRIPT, message, step_id=step_id)
+        self._deliveries.put(Settled(call_id, error=error), sequence=0)
+
+    def _why_impossible(self, kind: str, step_input: dict[str, Any]) -> str | None:
+        executor = self._executors.get(kind)
+        if executor is None:
+            return f"{kind}() is not available here"
+        return executor.check(step_input, self._folder)
+
+    def _note(self, message: str) -> None:
+        self._writer.write_lazily(Logged(message=message, origin="sidestep"))
+
+    async def _perform(self, work: _Work) -> None:
+        started_ms = self._clock.now_ms()
+        wake_at_ms = self._wake_at(work, started_ms)
+        started = self._event(work, StepStatus.STARTED, wake_at_ms=wake_at_ms)
+        try:
+            if work.call.name in _STARTED_DURABLY:
+                await self._writer.write(started)
+            else:
+                self._writer.write_lazily(started)
+            outcome = await self._execute(work, wake_at_ms)
+            await self._settle(work, outcome, self._clock.now_ms() - started_ms)
+        except Aborted as aborted:
+            if aborted.reason.kind in _LOCAL and not self._signal.is_aborted:
+                body = self._event(work, StepStatus.INTERRUPTED, reason=aborted.reason.kind.value)
+                # The claim may end while this is written: then there is nobody left to tell.
+                with contextlib.suppress(Aborted):
+                    await self._writer.write(body)
+
+    def _wake_at(self, work: _Work, now_ms: int) -> int | None:
+        if work.call.name != "sleep":
+            return None
+        if work.earlier is not None and work.earlier.wake_at_ms is not None:
+            return work.earlier.wake_at_ms
+        return now_ms + round(work.input["seconds"] * 1000)
+
+    async def _execute(self, work: _Work, wake_at_ms: int | None) -> StepOutcome:
+        request = StepRequest(
+            run_id=self._writer.run_id,
+            step_id=work.step_id,
+            key=work.key,
+            kind=work.call.name,
+            input=work.input if wake_at_ms is None else {**work.input, "wakeAtMs": wake_at_ms},
+            folder=self._folder,
+            task_id=task_id(self._writer.run_id, work.key, work.attempt),
+            attempt=work.attempt,
+            title=work.title,
+            timeout_s=work.timeout_s,
+        )
+        executor = self._executors[work.call.name]
+        signal = work.controller.signal
+        async with _place(executor, signal), time_limit(work.controller, work.timeout_s, self._clock):
+            try:
+                return await executor.execute(request, signal)
+            except Aborted as aborted:
+                if aborted.reason.kind is not AbortKind.TIMEOUT:
+                    raise
+                return StepFailed(Failure(FailureCode.TIMEOUT, f"no result within {work.timeout_s:g} s"))
+            except Exception:
+                log.exception("%s: the executor of step %r broke", self._writer.run_id, work.step_id)
+                return StepFailed(Failure(FailureCode.INFRASTRUCTURE, f"the {work.call.name} executor broke; see log"))
+
+    async def _settle(self, work: _Work, outcome: StepOutcome, duration_ms: int) -> None:
+        """Journal the outcome; only then the script may have it."""
+        failure: Failure | None = None
+        text: str | None = None
+        if isinstance(outcome, StepFailed):
+            failure = outcome.failure
+        else:
+            encoded = encode_output(outcome.output, work.step_id, self._settings)
+            text, failure = (None, encoded) if isinstance(encoded, Failure) else (encoded, None)
+        if text is not None:
+            body = self._event(work, StepStatus.COMPLETED, duration_ms=duration_ms)
+            sequence = await self._writer.write(body, await self._writer.keep_output(text))
+            self._deliveries.put(Settled(work.call_id, value_json=text), sequence)
+            return
+        assert failure is not None, "an outcome is a success or a failure"
+        failure = Failure(
+            failure.code,
+            failure.message[: self._settings.failure_message_chars_max],
+            step_id=work.step_id,
+            line=work.call.line,
+        )
+        body = self._event(work, StepStatus.FAILED, duration_ms=duration_ms, error=failure)
+        sequence = await self._writer.write(body)
+        self._deliveries.put(Settled(work.call_id, error=failure), sequence)
+
+    def _event(
+        self,
+        work: _Work,
+        status: StepStatus,
+        *,
+        duration_ms: int | None = None,
+        error: Failure | None = None,
+        reason: str | None = None,
+        wake_at_ms: int | None = None,
+    ) -> StepChanged:
+        started = status is StepStatus.STARTED
+        return StepChanged(
+            step_id=work.step_id,
+            kind=work.call.name,
+            key=work.key,
+            status=status,
+            attempt=work.attempt,
+            title=work.title if started else None,
+            phase=work.phase if started else None,
+            line=work.call.line if started else None,
+            duration_ms=duration_ms,
+            error=error,
+            reason=reason,
+            wake_at_ms=wake_at_ms,
+        )
+
+
+@asynccontextmanager
+async def _place(executor: StepExecutor, signal: AbortSignal) -> AsyncGenerator[None]:
+    """Wait for one of the executor's places; that time is not the step's own (T1)."""
+    signal.throw_if_aborted()
+    places = executor.places
+    if places is None:
+        yield
+        return
+    if places.locked():
+        await signal.race(places.acquire())
+    else:
+        await places.acquire()
+    try:
+        yield
+    finally:
+        places.release()
+
+
+def _identity(step_input: dict[str, Any]) -> dict[str, Any]:
+    """What of an input makes a step the same work: of environment variables the names, never the values (P5)."""
+    env = step_input.get("env")
+    return step_input if env is None else {**step_input, "env": sorted(env)}
+
+
+def _asked_twice(step_id: str, line: int | None, first_line: int | None) -> str:
+    name = json.dumps(step_id, ensure_ascii=False)
+    here = f" at line {line}" if line else ""
+    there = f" at line {first_line}" if first_line else ""
+    return f'step {name}{here} already ran{there}; in a loop use an id that changes, e.g. id=f"{step_id}:{{n}}"'

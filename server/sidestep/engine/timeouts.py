@@ -1,0 +1,62 @@
+"""Time limits: the abort that a step's limit turns into (T1's hard limit), and bounded waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from sidestep.model.abort import AbortKind, AbortReason
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable
+
+    from sidestep.model.abort import AbortController
+    from sidestep.model.ports import Clock
+
+
+@asynccontextmanager
+async def time_limit(controller: AbortController, timeout_s: float | None, clock: Clock) -> AsyncGenerator[None]:
+    """
+    Abort `controller` with reason timeout when the body takes longer than `timeout_s` seconds; None is no limit.
+
+    The clock starts here: wait for a place in a queue before.
+    """
+    if timeout_s is None:
+        yield
+        return
+
+    async def expire() -> None:
+        await clock.sleep(timeout_s)
+        controller.abort(AbortReason(AbortKind.TIMEOUT, detail=f"no result within {timeout_s:g} s"))
+
+    timer = asyncio.create_task(expire(), name="time limit")
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+async def done_within(seconds: float, work: Awaitable[object], clock: Clock) -> bool:
+    """
+    Wait for `work`, at most `seconds`.
+
+    Returns:
+        True when it is done, False when the time was up first; a future given as `work` then goes on, a coroutine is
+        cancelled.
+
+    Raises:
+        What `work` raised.
+    """
+    awaited = asyncio.ensure_future(work)
+    timer = asyncio.create_task(clock.sleep(seconds), name="bounded wait")
+    try:
+        await asyncio.wait({awaited, timer}, return_when=asyncio.FIRST_COMPLETED)
+        if not awaited.done():
+            return False
+        awaited.result()
+        return True
+    finally:
+        timer.cancel()
+        if awaited is not work:
+            awaited.cancel()

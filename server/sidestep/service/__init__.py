@@ -1,0 +1,1 @@
+"""Runs as the service owns them: start, wait, interrupt, resume, list."""

@@ -1,0 +1,90 @@
+"""What callers ask of the service and what it answers, in the model's words; the wire's structs are not known here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sidestep.model.run import Attention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidestep.model.run import RunRecord
+    from sidestep.scripts.folder import FolderKey
+    from sidestep.scripts.resolver import ScriptReference
+
+
+def _nobody(_: str) -> Callable[[], None]:
+    return lambda: None
+
+
+@dataclass(frozen=True)
+class WaitRequest:
+    """
+    What every request that may wait for a run has in common.
+
+    Attributes:
+        attention: Blocking when the caller waits; otherwise the call returns after the durable create or claim.
+        deadline_s: Interrupt the run (deadline) this many seconds after it was created or claimed; None for no limit.
+        request_id: The caller's id for its request, echoed in the run's first notification.
+        on_run: Called with the run's id before anything about it is durable, so that its first event can be followed;
+            answers the function that undoes this, for a run that did not become the caller's after all.
+    """
+
+    attention: Attention = Attention.BLOCKING
+    deadline_s: float | None = None
+    request_id: int | str | None = None
+    on_run: Callable[[str], Callable[[], None]] = field(default=_nobody)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRequest(WaitRequest):
+    """Start a script in a folder with arguments."""
+
+    script: ScriptReference
+    args: dict[str, Any]
+    folder: FolderKey
+    # The folder as the client wrote it, to be echoed; None for the key's own URI.
+    folder_uri: str | None = None
+    start_key: str | None = None
+    label: str | None = None
+    auto_resume: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeRequest(WaitRequest):
+    """Go on with an interrupted run."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryRequest(WaitRequest):
+    """Do a failed run's failed steps again; with `current_source`, read the script again first."""
+
+    run_id: str
+    current_source: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A start's answer: the row, and whether this request created the run (False: its start key was known)."""
+
+    record: RunRecord
+    created: bool
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """
+    An interrupt's answer, derived from the row after it.
+
+    Attributes:
+        already_terminal: The run had completed or failed; nothing was changed.
+        quiescent: Nothing of the old execution is left.
+    """
+
+    record: RunRecord
+    already_terminal: bool
+    quiescent: bool

@@ -1,0 +1,150 @@
+"""
+Requests that wait for a run: how their cancellation reaches it, and what they are answered.
+
+A run belongs to the service, not to the request that started it: a request may wait for it and may interrupt it.
+The table is PROTOCOL's "Cancellation"; the durable status is the only thing it turns on.
+
+Invariant: the caller's signal is unwired on every path out, and an interrupt it caused is awaited (S10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from sidestep.model.abort import DRAIN_REASONS, AbortKind, AbortReason
+from sidestep.model.errors import Draining, RequestCancelled
+from sidestep.model.run import TERMINAL, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.ports import RunStore
+    from sidestep.model.run import RunRecord
+    from sidestep.service.active_runs import ActiveRun, ActiveRuns
+    from sidestep.service.listeners import Listeners
+
+# A run stopped for these is answered as "the server drains".
+_DRAINED = frozenset(kind.value for kind in DRAIN_REASONS)
+
+
+def _is_stopped(record: RunRecord) -> bool:
+    return record.is_stopped
+
+
+def releases_waiters(record: RunRecord) -> bool:
+    """True when nobody needs to wait any longer: the run stopped, or was moved to the background."""
+    return record.is_stopped or record.status is RunStatus.BACKGROUNDED
+
+
+class Waiting:
+    """Waits for runs on behalf of requests."""
+
+    def __init__(self, runs: ActiveRuns, listeners: Listeners, store: RunStore) -> None:
+        self._runs = runs
+        self._store = store
+        self._listeners = listeners
+
+    @asynccontextmanager
+    async def wired(self, active: ActiveRun, signal: AbortSignal) -> AsyncGenerator[None]:
+        """
+        Within the body, `signal` aborts the run, unless another request of this process waits for it too.
+
+        Before the run is durable only the controller fires; whoever makes it durable looks at it afterwards.
+        """
+        active.waiters += 1
+        waits = True
+
+        def leave() -> None:
+            nonlocal waits
+            active.waiters -= waits
+            waits = False
+
+        def cancel(_: AbortReason) -> None:
+            leave()
+            if active.waiters:
+                return
+            reason = AbortReason(AbortKind.CANCELLED, by="host", detail="the request was cancelled")
+            if active.is_durable:
+                self._runs.stop(active, reason)
+            else:
+                active.controller.abort(reason)
+
+        unlisten = signal.listen(cancel)
+        try:
+            yield
+        finally:
+            unlisten()
+            leave()
+            if active.stop_written is not None:
+                await asyncio.shield(active.stop_written)
+
+    async def wait(self, active: ActiveRun, record: RunRecord, signal: AbortSignal) -> RunRecord:
+        """
+        Wait, inside `wired`, until the run stops or is moved to the background.
+
+        Args:
+            record: The row as last read; nothing is waited for when it says the run has stopped.
+
+        Raises:
+            RequestCancelled: the request was cancelled; says what became of the run.
+            Draining: the server drains; says so too.
+        """
+        releases = _is_stopped if record.status is RunStatus.BACKGROUNDED else releases_waiters
+        released = self._listeners.expect(record.run_id, releases)
+        cancelled = asyncio.ensure_future(signal.wait())
+        try:
+            if active.latest is not None and releases(active.latest):
+                return await self._answer(active, active.latest, signal)
+            await asyncio.wait({released, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            if released.done():
+                return await self._answer(active, released.result(), signal)
+            if active.stop_written is None:
+                # Another request waits for the run: only this one lets go.
+                raise RequestCancelled({**_told(active.latest or record), "detached": True})
+            return await self._answer(active, await asyncio.shield(active.stop_written), signal)
+        finally:
+            released.cancel()
+            cancelled.cancel()
+
+    async def attach(self, active: ActiveRun, record: RunRecord, signal: AbortSignal) -> RunRecord:
+        """Wait for a run that is being conducted already."""
+        async with self.wired(active, signal):
+            return await self.wait(active, active.latest or record, signal)
+
+    async def wait_elsewhere(self, record: RunRecord, signal: AbortSignal) -> RunRecord:
+        """Wait for a run that another process conducts; a cancellation lets go of it."""
+        released = self._listeners.expect(record.run_id, releases_waiters)
+        cancelled = asyncio.ensure_future(signal.wait())
+        drained = asyncio.ensure_future(self._runs.draining.signal.wait())
+        try:
+            record = await self._store.read(record.run_id)
+            if releases_waiters(record):
+                return record
+            await asyncio.wait({released, cancelled, drained}, return_when=asyncio.FIRST_COMPLETED)
+            if released.done():
+                return released.result()
+            outcome = {**_told(record), "detached": True}
+            raise RequestCancelled(outcome) if cancelled.done() else Draining(outcome)
+        finally:
+            for future in (released, cancelled, drained):
+                future.cancel()
+
+    async def _answer(self, active: ActiveRun, record: RunRecord, signal: AbortSignal) -> RunRecord:
+        if record.status is RunStatus.BACKGROUNDED and active.stop_written is not None:
+            # Cancelled in the moment it was moved to the background: the interrupt wins (B2).
+            record = await asyncio.shield(active.stop_written)
+        if record.status in TERMINAL or record.status is RunStatus.BACKGROUNDED:
+            return record
+        drained = record.reason in _DRAINED
+        if not drained and not (signal.is_aborted and record.reason == AbortKind.CANCELLED.value):
+            return record
+        quiescent = await self._runs.unwound(active)
+        outcome = {**_told(active.latest or record), "resumable": True, "quiescent": quiescent}
+        raise Draining(outcome) if drained else RequestCancelled(outcome)
+
+
+def _told(record: RunRecord) -> dict[str, Any]:
+    return {"runId": record.run_id, "status": record.status.value, "sequence": record.sequence}

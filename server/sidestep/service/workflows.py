@@ -1,0 +1,332 @@
+"""
+The workflow service: every verb on runs, for whoever asks (a host over JSON-RPC, the command line, a test).
+
+Order of every change: commit -> memory -> notify -> respond. This module decides which verb applies; the rules of what
+may follow what stand in `model/`, the conducting in `engine/`, the supervision in `active_runs.py`.
+
+Invariant: a refusal stores nothing (S1). A reply never contradicts the durable status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sidestep.engine.timeouts import done_within
+from sidestep.model.abort import AbortController, AbortKind, AbortReason
+from sidestep.model.errors import Draining, InvalidTransition, RequestCancelled, StartKeyConflict, StoreUnavailable
+from sidestep.model.replay_key import canonical_json
+from sidestep.model.run import TERMINAL, Attention, FailureCode, RunRecord, RunStatus, StepStatus
+from sidestep.model.transitions import RunEvent
+from sidestep.model.writes import Background, Interrupt
+from sidestep.scripts.folder import FolderKey
+from sidestep.service.active_runs import ActiveRun, ActiveRuns
+from sidestep.service.claims import Claims, program_of
+from sidestep.service.library import text_of_reference
+from sidestep.service.listeners import Listeners
+from sidestep.service.recovery import Recovery
+from sidestep.service.requests import Interrupted, ResumeRequest, RetryRequest, Started, StartRequest
+from sidestep.service.waiting import Waiting
+
+if TYPE_CHECKING:
+    from sidestep.engine.runner import RunnerParts
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.ports import IdSource, OwnerRegistry
+    from sidestep.scripts.resolver import ResolvedScript
+    from sidestep.service.library import Library
+
+log = logging.getLogger("sidestep.service")
+
+
+@dataclass(frozen=True)
+class ServiceParts:
+    """What the service is built from; see `app.py`."""
+
+    runner: RunnerParts
+    owners: OwnerRegistry
+    library: Library
+    ids: IdSource
+    pid: int
+    # Version words stored with each run, for replay across versions.
+    versions: dict[str, str]
+
+
+class WorkflowService:
+    """Start, wait for, interrupt and continue runs. Open it before use and close it after (`async with`)."""
+
+    def __init__(self, parts: ServiceParts) -> None:
+        self._parts = parts
+        self.store = parts.runner.store
+        self._clock = parts.runner.clock
+        self.library = parts.library
+        self.runs = ActiveRuns(parts.runner, parts.owners.owner_id)
+        # Memory first, then everybody else: commit -> memory -> notify.
+        self.listeners = Listeners(self.store)
+        self.listeners.listen(self.runs.remember)
+        self._waiting = Waiting(self.runs, self.listeners, self.store)
+        self._recovery = Recovery(self.store, parts.owners, self._clock)
+        self._claims = Claims(
+            parts.runner, parts.owners, parts.pid, self.runs, self._waiting, self._recovery, parts.library
+        )
+        self._patrol: asyncio.Task[None] | None = None
+        # Runs that were found interrupted (crash) when the service opened.
+        self.recovered: list[RunRecord] = []
+
+    @property
+    def owner_id(self) -> str:
+        """This process, as it stands on the rows of the runs it owns."""
+        return self._parts.owners.owner_id
+
+    async def open(self) -> None:
+        """Recover what dead owners left (`recovered` says which runs were marked), then keep watching."""
+        self.recovered = await self._recovery.recover_dead()
+        self._patrol = asyncio.get_running_loop().create_task(self._recovery.patrol(), name="patrol")
+
+    async def drain(self, reason: AbortReason) -> None:
+        """Refuse starts, interrupt every run durably, wait for quiescence at most `drain_s`. Idempotent."""
+        if self._patrol is not None:
+            self._patrol.cancel()
+        await self.runs.drain(self.runs.draining.signal.reason or reason)
+
+    async def close(self, reason: AbortReason) -> None:
+        """Drain, then let go of everything."""
+        await self.drain(reason)
+        await self.runs.close()
+        self.listeners.close()
+
+    async def start(self, request: StartRequest, signal: AbortSignal) -> Started:
+        """
+        Create a run and conduct it.
+
+        Returns:
+            Blocking: the row when the run stopped or was moved to the background. Otherwise the row after the durable
+            create; the run goes on.
+
+        Raises:
+            WorkspaceUntrusted, WorkspaceInvalid, ScriptNotFound, ScriptInvalid, ArgsInvalid, StartKeyConflict,
+            Overloaded, Draining: refused, nothing is stored.
+            RequestCancelled: the signal fired; says what became of the run.
+        """
+        self._refuse_when_draining()
+        known = await self._known_by_start_key(request)
+        if known is not None:
+            return Started(await self._join(request, known, signal), created=False)
+        script = await self.library.resolve(request.script, request.folder)
+        self.library.check_args(script, request.args)
+        active = ActiveRun(self._parts.ids.run_id(), request.folder.path, request.request_id)
+        self.runs.admit(active)
+        foreground = request.attention is Attention.BLOCKING
+        caller = signal if foreground else AbortController().signal
+        async with self._waiting.wired(active, caller):
+            if signal.is_aborted:
+                self.runs.dismiss(active)
+                raise RequestCancelled({"runId": None})
+            record, created = await self.runs.undisturbed(self._create(active, request, script))
+            if created:
+                return Started(await self._waiting.wait(active, record, caller) if foreground else record, created)
+        return Started(await self._join(request, record, signal), created)
+
+    async def resume(self, request: ResumeRequest, signal: AbortSignal) -> RunRecord:
+        """
+        Go on with an interrupted run; finished steps are kept.
+
+        Returns:
+            As `start`. A completed run answers at once, an active one of ours is attached to.
+
+        Raises:
+            RunNotFound, InvalidTransition, RunLeased, WorkspaceUntrusted, Overloaded, Draining, RequestCancelled.
+        """
+        record = await self._continuable(request.run_id)
+        return await self._claims.go_on(request, record, RunEvent.RESUME, None, signal)
+
+    async def retry(self, request: RetryRequest, signal: AbortSignal) -> RunRecord:
+        """
+        Do the failed steps of a failed run again; with the current source also go on with an edited script.
+
+        Raises:
+            As `resume`, and ScriptNotFound, ScriptInvalid, ArgsInvalid for the current source.
+        """
+        record = await self._continuable(request.run_id)
+        if request.current_source:
+            if record.is_active:
+                why = "it is running with its snapshot; interrupt it before the current source can go on"
+                raise InvalidTransition(run_id=record.run_id, status=record.status.value, why=why)
+            script = await self.library.resolve_again(record)
+            return await self._claims.go_on(request, record, RunEvent.RETRY, script, signal)
+        if record.status is RunStatus.FAILED:
+            await self._require_something_to_redo(record)
+        elif not record.is_active:
+            why = "retry with the snapshot is for failed runs; resume this one, or retry with the current source"
+            raise InvalidTransition(run_id=record.run_id, status=record.status.value, why=why)
+        return await self._claims.go_on(request, record, RunEvent.RETRY, None, signal)
+
+    async def interrupt(self, run_id: str, by: str, *, wait_quiescent: bool = True) -> Interrupted:
+        """
+        Stop a run durably. Idempotent; always answers.
+
+        Returns:
+            After the durable append, and with `wait_quiescent` when the run is quiescent or the grace is spent.
+
+        Raises:
+            RunNotFound.
+            StoreUnavailable: the work is stopped, but that could not be stored yet; it still will be.
+        """
+        active = self.runs.get(run_id)
+        reason = AbortReason(AbortKind.USER, by=by)
+        if active is not None and active.is_durable and active.stop_written is None:
+            # Ours: the controller fires before any I/O.
+            record = await self._stopped(active, reason)
+        else:
+            record = await self.store.write(Interrupt(run_id, reason.kind.value, by))
+        if record.status in TERMINAL:
+            return Interrupted(record, already_terminal=True, quiescent=record.is_quiescent)
+        if wait_quiescent:
+            await self._claims.unwound(record)
+            record = await self.store.read(run_id)
+        return Interrupted(record, already_terminal=False, quiescent=record.owner is None)
+
+    async def background(self, run_id: str) -> RunRecord:
+        """Release the request that waits for the run; the run goes on (B1). Idempotent."""
+        record = await self.store.read(run_id)
+        _require_root(record)
+        return await self.store.write(Background(run_id))
+
+    async def delete(self, run_id: str) -> RunRecord:
+        """Remove a stopped, quiescent run with its tree; returns the row it had."""
+        record = await self.store.read(run_id)
+        _require_root(record)
+        if self._recovery.is_dead(record):
+            record = await self._recovery.recover(record)
+        await self.store.delete(run_id)
+        return record
+
+    async def trust(self, folders: list[FolderKey], *, trusted: bool, remember: bool) -> None:
+        """Trust folders or withdraw it; withdrawing interrupts what runs there, or is about to."""
+        await asyncio.to_thread(self.library.set_trust, folders, trusted=trusted, remember=remember)
+        reason = AbortReason(AbortKind.USER, by="trust", detail="trust in its folder was withdrawn")
+        for active in () if trusted else self.runs:
+            if await asyncio.to_thread(self.library.is_trusted, FolderKey(active.folder)):
+                continue
+            if active.is_durable:
+                await self._stopped(active, reason)
+            else:
+                active.controller.abort(reason)
+
+    async def health(self) -> dict[str, Any]:
+        """`{"activeRuns", "storePath", "storeBytes", "storeId"}`."""
+        return {"activeRuns": len(self.runs), **await self.store.health()}
+
+    # How a start or a continuation goes on once the run is ours.
+
+    async def _create(self, active: ActiveRun, request: StartRequest, script: ResolvedScript) -> tuple[RunRecord, bool]:
+        """Make the run durable and conduct it, or give way to the run that has its start key."""
+        undo = request.on_run(active.run_id)
+        try:
+            # Admitted: from here on a withdrawal of trust finds the run (D3).
+            await asyncio.to_thread(self.library.require_trust, request.folder)
+            record = self._new_record(active.run_id, request, script)
+            record, created = await self.store.create(record, script.source)
+        except BaseException:
+            self.runs.dismiss(active)
+            undo()
+            raise
+        if created:
+            self.runs.conduct(active, record, program_of(record, script.source))
+        else:
+            self.runs.dismiss(active)
+            undo()
+        return record, created
+
+    async def _known_by_start_key(self, request: StartRequest) -> RunRecord | None:
+        """The run that has the request's start key: its snapshot wins, whatever became of the script (S7)."""
+        if request.start_key is None:
+            return None
+        await asyncio.to_thread(self.library.require_trust, request.folder)
+        return await self.store.find_start_key(request.folder.path, request.start_key)
+
+    async def _stopped(self, active: ActiveRun, reason: AbortReason) -> RunRecord:
+        """Stop a run of ours; the row after the durable write, which a store that is away is given a while for."""
+        written = self.runs.stop(active, reason)
+        if not await done_within(self._parts.runner.settings.interrupt_store_s, written, self._clock):
+            raise StoreUnavailable(
+                what="The run's work is stopped, but the store takes no writes.",
+                todo="Make the store writable: the interrupt is stored as soon as it is.",
+            )
+        return written.result()
+
+    async def _join(self, request: StartRequest, record: RunRecord, signal: AbortSignal) -> RunRecord:
+        """The start key is known: the same run, or a conflict (S7)."""
+        wanted = (text_of_reference(request.script), canonical_json(request.args))
+        if wanted != (record.script_ref, record.args_json):
+            assert request.start_key is not None, "only a start key leads to an existing run"
+            raise StartKeyConflict(start_key=request.start_key, run_id=record.run_id)
+        if record.is_stopped:
+            return record
+        request.on_run(record.run_id)
+        if request.attention is not Attention.BLOCKING:
+            return record
+        active = self.runs.get(record.run_id)
+        if active is None:
+            return await self._waiting.wait_elsewhere(record, signal)
+        return await self._waiting.attach(active, record, signal)
+
+    async def _continuable(self, run_id: str) -> RunRecord:
+        """The row of a run that may be gone on with; a dead owner's is recovered first."""
+        self._refuse_when_draining()
+        record = await self.store.read(run_id)
+        _require_root(record)
+        if self._recovery.is_dead(record):
+            record = await self._recovery.recover(record)
+        return record
+
+    async def _require_something_to_redo(self, record: RunRecord) -> None:
+        steps = await self.store.read_steps(record.run_id)
+        unfinished = (StepStatus.FAILED, StepStatus.STARTED, StepStatus.INTERRUPTED)
+        error = record.error
+        scripts_own = error is not None and error.step_id is None and error.code is not FailureCode.INFRASTRUCTURE
+        if scripts_own and not any(step.status in unfinished for step in steps.items):
+            where = f"{error.file}:{error.line}" if error is not None and error.line else record.name
+            why = f"the script itself failed at {where}; fix it and retry with the current source"
+            raise InvalidTransition(run_id=record.run_id, status=record.status.value, why=why)
+
+    def _refuse_when_draining(self) -> None:
+        if self.runs.draining.signal.is_aborted:
+            raise Draining()
+
+    def _new_record(self, run_id: str, request: StartRequest, script: ResolvedScript) -> RunRecord:
+        now_ms = self._clock.now_ms()
+        return RunRecord(
+            run_id=run_id,
+            root_run_id=run_id,
+            name=script.name,
+            folder=request.folder.path,
+            folder_uri=request.folder_uri or request.folder.uri,
+            status=RunStatus.PENDING,
+            epoch=1,
+            claim_epoch=1,
+            owner=self._claims.owner(),
+            attention=request.attention,
+            sequence=0,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            source_hash=script.source_hash,
+            file=script.file,
+            args_json=canonical_json(request.args),
+            args_schema_json=canonical_json(script.signature.args_schema),
+            script_ref=text_of_reference(request.script),
+            label=request.label,
+            start_key=request.start_key,
+            deadline_at_ms=self._claims.deadline_at_ms(request),
+            auto_resume=request.auto_resume,
+            versions=self._parts.versions,
+        )
+
+
+def _require_root(record: RunRecord) -> None:
+    if record.root_run_id != record.run_id:
+        why = "it is a child; ask its root"
+        raise InvalidTransition(
+            run_id=record.run_id, status=record.status.value, why=why, root_run_id=record.root_run_id
+        )
