@@ -1,0 +1,137 @@
+"""
+The composition root: the only module that builds concrete parts, for the server and the command line alike.
+
+The sandbox's library and pygls are loaded where they are first needed, so that `serve` can answer `initialize` before
+it pays for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from sidestep.engine.runner import RunnerParts
+from sidestep.engine.sleeper import SleepExecutor
+from sidestep.executors import process_group
+from sidestep.executors.command import CommandExecutor
+from sidestep.model.errors import Draining
+from sidestep.runtime.sandbox import MontySandbox, versions
+from sidestep.scripts.discovery import ScriptFinder, builtin_folder
+from sidestep.scripts.resolver import ScriptResolver
+from sidestep.scripts.trust import SessionTrust, TrustList
+from sidestep.service.library import Library
+from sidestep.service.workflows import ServiceParts, WorkflowService
+from sidestep.store.location import store_location
+from sidestep.store.owners import OwnerDirectory
+from sidestep.store.sqlite import SqliteRunStore
+from sidestep.system import RandomIds, SystemClock, random_word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sidestep.model.abort import AbortReason
+    from sidestep.model.ports import StepExecutor
+    from sidestep.settings import Settings
+
+VERSION = "0.1.0"
+
+
+class Application:
+    """One process's parts. `library` works at once; the service is opened when it is first asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store_path: str | Path | None,
+        environ: Mapping[str, str],
+        *,
+        executors: Mapping[str, StepExecutor] | None = None,
+    ) -> None:
+        """
+        Args:
+            store_path: A database file; None for `SIDESTEP_STORE`, else the user's own.
+            environ: The process's environment; commands inherit it.
+            executors: Instead of the real ones, by step kind; for benchmarks.
+        """
+        self.settings = settings
+        self.location = store_location(store_path, environ)
+        self.trust_path = self.location.folder / "trust.json"
+        self.user_workflows = platformdirs.user_config_path("sidestep", appauthor=False) / "workflows"
+        self.versions = {"sidestep": VERSION}
+        finder = ScriptFinder(user_folder=str(self.user_workflows), builtin=builtin_folder(), settings=settings)
+        self.library = Library(
+            finder, ScriptResolver(finder, settings), TrustList(self.trust_path), SessionTrust(), settings
+        )
+        self._environ = environ
+        self._executors = dict(executors or {})
+        self._opening = asyncio.Lock()
+        self._is_closed = False
+        self._parts = AsyncExitStack()
+        self._service: WorkflowService | None = None
+
+    @property
+    def opened(self) -> WorkflowService | None:
+        """The service if it has been opened."""
+        return self._service
+
+    async def service(self) -> WorkflowService:
+        """
+        The service, with its store open and dead owners' runs recovered.
+
+        Raises:
+            StoreUnavailable: the store cannot be opened now; the next call tries again.
+            Draining: the application was closed.
+        """
+        async with self._opening:
+            if self._is_closed:
+                raise Draining()
+            if self._service is None:
+                async with AsyncExitStack() as parts:
+                    self._service = await self._open(parts)
+                    self._parts = parts.pop_all()
+            return self._service
+
+    async def close(self, reason: AbortReason) -> None:
+        """Drain the service and let go of its parts; idempotent."""
+        async with self._opening:
+            self._is_closed = True
+            service, self._service = self._service, None
+        if service is not None:
+            await service.close(reason)
+            await self._parts.aclose()
+
+    async def _open(self, parts: AsyncExitStack) -> WorkflowService:
+        clock = SystemClock()
+        store = await parts.enter_async_context(SqliteRunStore(self.location, clock, self.settings))
+        owners = OwnerDirectory(self.location.owners, f"owner_{random_word()}", process_group)
+        parts.enter_context(owners)
+        sandbox = MontySandbox(self.settings, monotonic=time.monotonic)
+        parts.push_async_callback(sandbox.close)
+        executors: dict[str, StepExecutor] = {
+            "command": CommandExecutor(self.settings, owners, self._environ, asyncio.sleep),
+            "sleep": SleepExecutor(clock),
+            **self._executors,
+        }
+        service = WorkflowService(
+            ServiceParts(
+                runner=RunnerParts(store, sandbox, executors, clock, self.settings),
+                owners=owners,
+                library=self.library,
+                ids=RandomIds(),
+                pid=os.getpid(),
+                versions={**self.versions, **versions()},
+            )
+        )
+        # Listed before the recovery, which then needs their files no more; who dies from now on keeps its own.
+        dead = [owner_id for owner_id in owners.owner_ids() if not owners.is_alive(owner_id)]
+        await service.open()
+        store.watch(busy=True)
+        for owner_id in dead:
+            owners.remove(owner_id)
+        return service

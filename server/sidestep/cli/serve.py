@@ -1,0 +1,231 @@
+"""
+`sidestep serve`: the process around one connection, from its arguments to its exit code.
+
+Reads its own flags: click and rich would be paid for before the first reply. Everything durable is durable before this
+module drains; a drain only makes the stop orderly and gives it its reason.
+
+Exit codes: 0 `shutdown` then `exit`; 1 `exit` or end of input without it, or the parent died; 2 usage; 4 stdout broken;
+130 / 143 SIGINT / SIGTERM after the drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidestep import logs
+from sidestep.app import VERSION, Application
+from sidestep.lsp.bridge import PyglsBridge
+from sidestep.lsp.connection import Connection, ConnectionParts
+from sidestep.model.abort import AbortKind, AbortReason
+from sidestep.rpc.lifecycle import EndCause
+from sidestep.rpc.transport import StdinReader, Writer, take_stdin, take_stdout
+from sidestep.settings import Settings
+from sidestep.system import RandomIds, random_word
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = logging.getLogger("sidestep.serve")
+
+USAGE = """\
+Usage: sidestep serve [--stdio] [--clientProcessId=N] [--store=PATH] [--log-file=PATH] [--log-level=LEVEL]
+
+Speak the workflow protocol (JSON-RPC 2.0 with LSP framing) on stdin and stdout, for the program that starts it.
+
+  --stdio               the only transport, and the default
+  --clientProcessId=N   end when process N ends
+  --store=PATH          the store's database file (default: SIDESTEP_STORE, else the user's own)
+  --log-file=PATH       log there instead of to stderr
+  --log-level=LEVEL     error, warning (default), info or debug
+
+Example: an editor starts it as `sidestep serve --stdio` and sends `initialize`.
+"""
+
+EXIT_USAGE = 2
+EXIT_PARENT_DIED = 1
+# Beyond the drain: what the sockets and threads may take before the process ends without them.
+_LAST_RESORT_S = 2.0
+
+
+@dataclass
+class Options:
+    """The flags of `serve`."""
+
+    client_process_id: int | None = None
+    store: str | None = None
+    log_file: str | None = None
+    log_level: str = "warning"
+
+
+class UsageError(Exception):
+    """The flags cannot be used; the message says why."""
+
+
+def read_options(argv: Sequence[str]) -> Options:
+    """
+    Raises:
+        UsageError: an unknown flag, or a value that does not fit.
+    """
+    options = Options()
+    left = list(argv)
+    while left:
+        name, equals, value = left.pop(0).partition("=")
+        if name == "--stdio" and not equals:
+            continue
+        if name not in ("--clientProcessId", "--store", "--log-file", "--log-level"):
+            raise UsageError(f"unknown option {name!r}")
+        if not equals:
+            if not left:
+                raise UsageError(f"{name} needs a value")
+            value = left.pop(0)
+        _set_option(options, name, value)
+    return options
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve one host on stdin and stdout. Returns the exit code; may end the process itself when it cannot drain."""
+    if "--help" in argv or "-h" in argv:
+        sys.stdout.write(USAGE)
+        return 0
+    try:
+        options = read_options(argv)
+        logs.configure(options.log_level, options.log_file)
+    except (UsageError, OSError) as error:
+        sys.stderr.write(f"sidestep serve: {error}\n{USAGE}")
+        return EXIT_USAGE
+    if sys.stdin is not None and sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison] -- without a console
+        sys.stderr.write("sidestep serve speaks JSON-RPC with the program that starts it; Ctrl-D ends it.\n")
+    return asyncio.run(_Server(options).run())
+
+
+class _Server:
+    """One run of `serve`."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._ending: asyncio.Future[tuple[AbortReason, int]] | None = None
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        self._ending = loop.create_future()
+        settings = Settings()
+        stdin, stdout = take_stdin(), take_stdout()
+        writer = Writer(
+            stdout,
+            queue_bytes_max=settings.outbound_bytes_max,
+            on_broken=lambda _: connection.session.end(EndCause.OUTPUT_BROKEN),
+        )
+        writer.start(loop)
+        app = Application(settings, self._options.store, os.environ)
+        bridge = PyglsBridge(name="sidestep", version=VERSION)
+        connection = Connection(_parts(app, settings, bridge), writer)
+        reader = StdinReader(stdin, receive=connection.session.receive, end=connection.session.receive_end)
+        self._heed_signals(loop)
+        reader.start(loop)
+        watchers = [
+            asyncio.create_task(self._heed_session(connection), name="session"),
+            asyncio.create_task(self._watch_parent(settings, connection), name="parent"),
+        ]
+        reason, exit_code = await self._ending
+        reader.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.drain_s + _LAST_RESORT_S):
+                await app.close(reason)
+                await connection.session.aclose(settings.drain_s)
+                connection.close()
+                await bridge.aclose()
+                await writer.aclose(settings.drain_s)
+        for watcher in watchers:
+            watcher.cancel()
+        return _leave(exit_code)
+
+    def _end(self, reason: AbortReason, exit_code: int) -> None:
+        """The first cause of the end wins."""
+        assert self._ending is not None, "nothing ends before it runs"
+        if not self._ending.done():
+            self._ending.set_result((reason, exit_code))
+
+    def _heed_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+            if number is not None:
+                with contextlib.suppress(NotImplementedError):
+                    loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        assert self._ending is not None, "signals are heeded after the start"
+        if self._ending.done():
+            # Asked twice: what is durable is durable.
+            os._exit(128 + number)
+        self._end(AbortReason(AbortKind.SHUTDOWN, by=number.name, detail=f"got {number.name}"), 128 + number)
+
+    async def _heed_session(self, connection: Connection) -> None:
+        end = await connection.session.wait_ended()
+        orderly = end.cause is EndCause.EXIT and end.exit_code == 0
+        kind = AbortKind.SHUTDOWN if orderly else AbortKind.CLIENT_GONE
+        self._end(AbortReason(kind, by="host", detail=end.cause.value), end.exit_code)
+
+    async def _watch_parent(self, settings: Settings, connection: Connection) -> None:
+        """End when the client's process is gone; a pid that was never visible (a container's) is not watched."""
+        pid = self._options.client_process_id or await connection.client_process_id()
+        if pid is None or not _process_exists(pid):
+            return
+        while _process_exists(pid):  # noqa: ASYNC110 -- the system has no event for a process that is not our child
+            await asyncio.sleep(settings.parent_poll_s)
+        self._end(AbortReason(AbortKind.CLIENT_GONE, by="host", detail=f"process {pid} ended"), EXIT_PARENT_DIED)
+
+
+def _parts(app: Application, settings: Settings, bridge: PyglsBridge) -> ConnectionParts:
+    return ConnectionParts(
+        open_service=app.service,
+        opened_service=lambda: app.opened,
+        library=app.library,
+        settings=settings,
+        versions=app.versions,
+        server_epoch=random_word(),
+        new_incident_id=RandomIds().incident_id,
+        bridge=bridge,
+    )
+
+
+def _set_option(options: Options, name: str, value: str) -> None:
+    match name:
+        case "--clientProcessId":
+            if not value.isdecimal():
+                raise UsageError(f"--clientProcessId takes a process id, not {value!r}")
+            options.client_process_id = int(value)
+        case "--log-level":
+            if value not in logs.LEVELS:
+                raise UsageError(f"--log-level takes {', '.join(logs.LEVELS)}, not {value!r}")
+            options.log_level = value
+        case "--store":
+            options.store = value
+        case _:
+            options.log_file = value
+
+
+def _process_exists(pid: int) -> bool:
+    if os.name == "nt":
+        # There, signal 0 is a Ctrl-C for the other process.
+        import psutil
+
+        return psutil.pid_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _leave(exit_code: int) -> int:
+    """A thread that sits in `read` or `write` must not keep the process."""
+    logging.shutdown()
+    os._exit(exit_code)

@@ -1,0 +1,219 @@
+"""
+What one connection is told about runs: statuses always, events for what it follows, progress for its tokens.
+
+Everything is derived from commits, in commit order. This module queues messages and never waits for the host.
+
+Invariant: the first `statusChanged` of a run precedes everything else about it (G3); at the end come the remaining
+events, the stopping `statusChanged`, the progress end (G4), and then, from the waiting request, the response.
+Invariant: after a stop only late steps and one `statusChanged` with quiescent follow (G5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from sidestep.lsp import convert
+from sidestep.model.events import PhaseEntered, StatusChanged
+from sidestep.model.run import RunStatus
+from sidestep.rpc.transport import Lane
+from sidestep_protocol import capabilities, notifications
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from sidestep.model.events import JournalEvent
+    from sidestep.model.ports import Committed
+    from sidestep.model.run import RunRecord
+    from sidestep.settings import Settings
+    from sidestep_protocol.payload import Id
+
+
+class Send(Protocol):
+    """Queue one notification; False when it was refused because the host does not read."""
+
+    def __call__(self, method: str, params: object, lane: Lane = Lane.MUST) -> bool: ...
+
+
+@dataclass
+class _Followed:
+    """One run as this connection is told about it."""
+
+    # Events that wait for their batch; None when the connection does not follow the run's events.
+    events: list[JournalEvent] | None = None
+    # Progress tokens, and whether their first value was sent.
+    progress: dict[Id, bool] = field(default_factory=dict["Id", bool])
+    last_sequence: int = 0
+    # A batch, or a status that was held back to keep the pace of one a second.
+    batch: asyncio.TimerHandle | None = None
+    held_status: asyncio.TimerHandle | None = None
+    status_sent_at: float = 0.0
+    record: RunRecord | None = None
+
+
+class Notifier:
+    """Turns commits into messages for one connection."""
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        is_mine: Callable[[RunRecord], bool],
+        request_of: Callable[[str], Id | None],
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """
+        Args:
+            is_mine: Whether the run belongs to a folder of this connection.
+            request_of: The request that started a run, while it is known.
+        """
+        self._send = send
+        self._is_mine = is_mine
+        self._request_of = request_of
+        self._settings = settings
+        self._loop = loop
+        self._runs: dict[str, _Followed] = {}
+
+    def follow(self, run_id: str, *, events: bool = False, token: Id | None = None) -> Callable[[], None]:
+        """
+        Tell this connection about a run, whatever its folder; call it before the commit that must not be missed.
+
+        Args:
+            events: Send the run's events from the next commit on.
+            token: Report the run's progress under this token of the host's, until it stops or goes to the background.
+
+        Returns:
+            The function that undoes this, for a run that did not come into being.
+        """
+        is_new = run_id not in self._runs
+        run = self._runs.setdefault(run_id, _Followed())
+        if events and run.events is None:
+            run.events = []
+        if token is not None:
+            run.progress[token] = False
+            if run.record is not None:
+                self._tell_progress(run, run.record)
+
+        def undo() -> None:
+            if is_new and run.record is None:
+                self._forget(run_id)
+
+        return undo
+
+    def run_of(self, token: Id) -> str | None:
+        """The run whose progress is shown under a token."""
+        return next((run_id for run_id, run in self._runs.items() if token in run.progress), None)
+
+    def deleted(self, run_id: str) -> None:
+        self._forget(run_id)
+        self._send("workflow/deleted", notifications.DeletedNotification(run_id=run_id))
+
+    def told(self, committed: Committed) -> None:
+        """The listener: one commit, told in order."""
+        record = committed.record
+        run = self._runs.get(record.run_id)
+        if run is None:
+            # A change of the row alone is news only of a run whose end is still awaited.
+            if not committed.events or not self._is_mine(record):
+                return
+            run = self._runs[record.run_id] = _Followed()
+        run.record = record
+        status = _last_status(committed.events)
+        if status is not None and status.status is RunStatus.PENDING:
+            self._send_status(run, record, None)
+        self._queue_events(run, committed.events)
+        if status is not None and status.status is not RunStatus.PENDING:
+            self._flush(run)
+            self._send_status(run, record, status.previous)
+        elif not committed.events and record.is_quiescent:
+            # What arrived late comes before the word that nothing is left.
+            self._flush(run)
+            self._send_status(run, record, None)
+        elif any(isinstance(event.body, PhaseEntered) for event in committed.events):
+            self._hold_status(run)
+        if status is not None:
+            self._tell_progress(run, record)
+        if record.is_quiescent:
+            self._flush(run)
+            self._runs.pop(record.run_id, None)
+
+    def close(self) -> None:
+        for run_id in list(self._runs):
+            self._forget(run_id)
+
+    def _queue_events(self, run: _Followed, events: tuple[JournalEvent, ...]) -> None:
+        if run.events is None or not events:
+            return
+        run.events += [event for event in events if event.sequence > run.last_sequence]
+        if run.batch is None:
+            run.batch = self._loop.call_later(self._settings.events_batch_ms / 1000, self._flush, run)
+
+    def _flush(self, run: _Followed) -> None:
+        if run.batch is not None:
+            run.batch.cancel()
+            run.batch = None
+        if not run.events or run.record is None:
+            return
+        record, events, run.events = run.record, run.events, []
+        run.last_sequence = events[-1].sequence
+        batch = notifications.EventsAppendedNotification(
+            run_id=record.run_id, events=[convert.event(event, record) for event in events]
+        )
+        if not self._send("workflow/eventsAppended", batch, Lane.LAGGABLE):
+            run.events = None
+            lagged = notifications.LaggedNotification(run_id=record.run_id, last_sequence=events[0].sequence - 1)
+            self._send("workflow/lagged", lagged)
+
+    def _send_status(self, run: _Followed, record: RunRecord, previous: RunStatus | None) -> None:
+        if run.held_status is not None:
+            run.held_status.cancel()
+            run.held_status = None
+        run.status_sent_at = self._loop.time()
+        told = convert.status_changed(record, previous, self._request_of(record.run_id))
+        self._send("workflow/statusChanged", told)
+
+    def _hold_status(self, run: _Followed) -> None:
+        """A phase changed: say so, at most once a second."""
+        if run.held_status is not None:
+            return
+        due = run.status_sent_at + self._settings.status_min_interval_ms / 1000
+        run.held_status = self._loop.call_at(max(due, self._loop.time()), self._send_held_status, run)
+
+    def _send_held_status(self, run: _Followed) -> None:
+        run.held_status = None
+        if run.record is not None and run.record.is_active:
+            self._flush(run)
+            self._send_status(run, run.record, None)
+            self._tell_progress(run, run.record)
+
+    def _tell_progress(self, run: _Followed, record: RunRecord) -> None:
+        message = record.phase or record.status.value
+        released = record.is_stopped or record.status is RunStatus.BACKGROUNDED
+        for token, begun in run.progress.items():
+            run.progress[token] = True
+            if not begun:
+                title = record.label or record.name
+                begin = capabilities.WorkDoneProgressBegin(title=title, cancellable=True, message=message)
+                self._progress(token, begin)
+            elif not released:
+                self._progress(token, capabilities.WorkDoneProgressReport(message=message))
+            if released:
+                self._progress(token, capabilities.WorkDoneProgressEnd(message=record.status.value))
+        if released:
+            run.progress.clear()
+
+    def _progress(self, token: Id, value: object) -> None:
+        self._send("$/progress", capabilities.ProgressParams(token=token, value=value))
+
+    def _forget(self, run_id: str) -> None:
+        run = self._runs.pop(run_id, None)
+        for timer in (run.batch, run.held_status) if run is not None else ():
+            if timer is not None:
+                timer.cancel()
+
+
+def _last_status(events: tuple[JournalEvent, ...]) -> StatusChanged | None:
+    bodies = [event.body for event in events if isinstance(event.body, StatusChanged)]
+    return bodies[-1] if bodies else None
