@@ -1,0 +1,112 @@
+"""What a person is told when a command is refused: one clear line, the list of problems, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sidestep.cli.terminal_text import local_time, printable
+from sidestep.model.errors import (
+    ArgsInvalid,
+    InvalidTransition,
+    RunLeased,
+    RunNotFound,
+    ScriptInvalid,
+    ScriptNotFound,
+    SidestepError,
+    StoreUnavailable,
+    WorkspaceUntrusted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidestep.cli.invocation import Invocation
+
+
+def complain(error: SidestepError, invocation: Invocation) -> None:
+    """Print an error on stderr."""
+    first, *rest = lines_of(error, invocation)
+    click.echo(printable(f"sidestep: {first}"), err=True)
+    for line in rest:
+        click.echo(printable(line), err=True)
+
+
+def lines_of(error: SidestepError, invocation: Invocation) -> list[str]:
+    """The first line says what is wrong; the others list problems and say what to do."""
+    for kind, tell in _TOLD.items():
+        if isinstance(error, kind):
+            return tell(error, invocation)
+    return str(error).splitlines() or [type(error).__name__]
+
+
+def problem_line(file: str, line: int, column: int, message: str, severity: str = "error") -> str:
+    """`FILE:LINE:COLUMN: error: MESSAGE`, as compilers print it and editors jump to it."""
+    return f"{file}:{line}:{column}: {severity}: {message}"
+
+
+def _untrusted(error: WorkspaceUntrusted, invocation: Invocation) -> list[str]:
+    return [
+        f"{error.folder} is not trusted, so nothing runs there. Trust it with:",
+        f"  {invocation.hint('trust', error.folder)}",
+        "or give --trust to trust it for this command only.",
+    ]
+
+
+def _script_invalid(error: ScriptInvalid, _: Invocation) -> list[str]:
+    found = [problem_line(error.file, p.line, p.column, p.message, p.severity) for p in error.problems]
+    return [f"{error.file} cannot run as it is written:", *found]
+
+
+def _script_not_found(error: ScriptNotFound, invocation: Invocation) -> list[str]:
+    beside = f"{error.name}.py"
+    if error.name == invocation.typed_script and Path(beside).is_file():
+        return [str(error), f"There is a file of that name here: {invocation.hint('run', beside)}"]
+    return [str(error), "`sidestep scripts` lists what there is."]
+
+
+def _args_invalid(error: ArgsInvalid, invocation: Invocation) -> list[str]:
+    problems = [f"  {_argument(p.path)}{p.message}" for p in error.problems]
+    asked = invocation.hint("run", invocation.typed_script or error.name, "--help")
+    hint = f"`{asked}` shows what it takes."
+    return [f"the arguments do not fit {error.name!r}:", *problems, hint]
+
+
+def _argument(path: str) -> str:
+    """A JSON pointer as a person names an argument: `paths/0: `; nothing for the whole."""
+    name = path.removeprefix("/").replace("~1", "/").replace("~0", "~")
+    return f"{name}: " if name else ""
+
+
+def _run_not_found(error: RunNotFound, invocation: Invocation) -> list[str]:
+    return [str(error), f"`{invocation.hint('runs', 'list', '--all')}` lists what there is."]
+
+
+def _run_leased(error: RunLeased, invocation: Invocation) -> list[str]:
+    return [
+        f"{error.run_id} is being run by process {error.pid} since {local_time(error.since_ms)}.",
+        f"Stop it there with: {invocation.hint('runs', 'interrupt', error.run_id)}",
+    ]
+
+
+def _invalid_transition(error: InvalidTransition, _: Invocation) -> list[str]:
+    asked = error.root_run_id
+    return [str(error)] if asked is None else [str(error), f"Its root is {asked}."]
+
+
+def _store_unavailable(error: StoreUnavailable, _: Invocation) -> list[str]:
+    return [error.what, error.todo]
+
+
+_TOLD: dict[type[SidestepError], Callable[..., list[str]]] = {
+    WorkspaceUntrusted: _untrusted,
+    ScriptInvalid: _script_invalid,
+    ScriptNotFound: _script_not_found,
+    ArgsInvalid: _args_invalid,
+    RunNotFound: _run_not_found,
+    RunLeased: _run_leased,
+    InvalidTransition: _invalid_transition,
+    StoreUnavailable: _store_unavailable,
+}

@@ -1,0 +1,145 @@
+"""
+Waiting for a run on behalf of a person: showing it, stopping it when they say so, answering how it ended.
+
+Used by `run` and by `runs continue`; which verb is asked of the service is theirs to say. The run is conducted by this
+process's own service, so it stops when the command does, durably.
+
+Invariant: the first signal tears nothing: it asks the service to interrupt. Further ones are `stop_signals.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from sidestep.cli.display import display_of
+from sidestep.cli.event_lines import EventLines
+from sidestep.cli.run_view import RunView
+from sidestep.lsp import convert
+from sidestep.model.abort import AbortController, AbortKind, AbortReason
+from sidestep.model.errors import RequestCancelled, SidestepError
+from sidestep.model.run import RunStatus
+from sidestep.service.requests import ResumeRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sidestep.cli.stop_signals import StopSignals
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.ports import Committed
+    from sidestep.model.run import RunRecord
+    from sidestep.service.workflows import WorkflowService
+
+    # Called with a run's id; answers what undoes that.
+    OnRun = Callable[[str], Callable[[], None]]
+    # Asks the service for a run and waits for it; gets what to call with the run's id, and the signal that cancels.
+    Ask = Callable[[OnRun, AbortSignal], Awaitable[RunRecord]]
+
+_BY = "terminal"
+
+
+class Follower:
+    """Follows one run of one command."""
+
+    def __init__(self, service: WorkflowService, name: str, signals: StopSignals, *, events_after: int | None) -> None:
+        """
+        Args:
+            name: The script's, for the card.
+            signals: What stops the command.
+            events_after: Print the events after this sequence on stdout; None prints none.
+        """
+        self._service = service
+        self._signals = signals
+        self._view = RunView(name)
+        self._display = display_of(self._view, sys.stderr)
+        self._lines = None if events_after is None else EventLines(events_after)
+        self._run_id: str | None = None
+        self._is_ours = False
+        self._controller = AbortController()
+        self._interrupting: asyncio.Task[object] | None = None
+
+    async def seed(self, run_id: str) -> None:
+        """Show the steps that the run has already; it is about to go on."""
+        record = await self._service.store.read(run_id)
+        steps = await self._service.store.read_steps(run_id)
+        self._view.seed(convert.step_summary(step, record, None) for step in steps.items)
+        self._view.phase = record.phase
+
+    async def follow(self, ask: Ask) -> RunRecord:
+        """
+        Ask for the run and wait until it has stopped.
+
+        Returns:
+            Its row; not stopped only when this command let go of a run of another process.
+
+        Raises:
+            RequestCancelled: stopped before there was a run.
+            SidestepError: refused.
+        """
+        unlisten = self._service.listeners.listen(self._told)
+        loop = asyncio.get_running_loop()
+        self._display.open()
+        try:
+            with self._signals.politely(lambda: loop.call_soon_threadsafe(self._stop)):
+                record = await self._wait(ask)
+                if self._interrupting is not None:
+                    await self._interrupting
+                if self._lines is not None:
+                    await self._lines.catch_up(self._service.store, record.run_id)
+                return record
+        finally:
+            unlisten()
+            with contextlib.suppress(OSError):
+                self._display.close()
+
+    async def _wait(self, ask: Ask) -> RunRecord:
+        try:
+            record = await ask(self._on_run, self._controller.signal)
+            while record.status is RunStatus.BACKGROUNDED and self._is_ours:
+                # Another window released whoever waits; a terminal keeps waiting, for the run ends with the command.
+                # A run of another process does not: it is let go.
+                request = ResumeRequest(run_id=record.run_id)
+                record = await self._service.resume(request, self._controller.signal)
+        except RequestCancelled as cancelled:
+            run_id = cancelled.outcome.get("runId")
+            if run_id is None:
+                raise
+            return await self._service.store.read(run_id)
+        return record
+
+    def _on_run(self, run_id: str) -> Callable[[], None]:
+        self._run_id = self._view.run_id = run_id
+        # Nothing to undo: another run is announced before it is followed.
+        return lambda: None
+
+    def _told(self, committed: Committed) -> None:
+        if committed.record.run_id != self._run_id:
+            return
+        self._is_ours = self._is_ours or committed.mine
+        for event in committed.events:
+            shown = convert.event(event, committed.record)
+            self._display.take(shown)
+            if self._lines is not None:
+                # The journal holds what stdout did not take; catching up meets the error again, and tells.
+                with contextlib.suppress(OSError):
+                    self._lines.take(shown)
+
+    def _stop(self) -> None:
+        """Interrupt the run if we conduct it; otherwise only stop waiting for it."""
+        said = "Interrupting the run. Once more to hurry."
+        if self._run_id is not None and self._is_ours:
+            self._interrupting = asyncio.get_running_loop().create_task(self._interrupt(self._run_id), name="interrupt")
+        else:
+            if self._run_id is not None:
+                said = "Letting go of the run."
+            self._controller.abort(AbortReason(AbortKind.USER, by=_BY))
+        # Last, and it may fail: a terminal that was closed is one way of being asked to stop.
+        with contextlib.suppress(OSError):
+            self._display.say(said)
+
+    async def _interrupt(self, run_id: str) -> None:
+        # Whatever cannot be written now is written by whoever finds this process dead.
+        with contextlib.suppress(SidestepError):
+            await self._service.interrupt(run_id, by=_BY)

@@ -1,0 +1,121 @@
+"""How a run that was waited for is told at the end: its result on stdout, everything about it on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from sidestep.cli.exits import Exit, exit_of_status
+from sidestep.cli.terminal_text import printable
+from sidestep.lsp import convert, error_map
+from sidestep.model.run import FailureCode, RunStatus, loads
+from sidestep.scripts.discovery import builtin_folder
+from sidestep.store.results import read_result_text
+
+if TYPE_CHECKING:
+    from sidestep.cli.invocation import Invocation
+    from sidestep.model.errors import SidestepError
+    from sidestep.model.run import Failure, RunRecord
+
+
+def tell(record: RunRecord, invocation: Invocation, *, as_json: bool, as_events: bool) -> Exit:
+    """
+    Print the outcome and answer the exit code.
+
+    Args:
+        record: The row after the wait.
+        as_json: The outcome is one line of JSON, the last on stdout.
+        as_events: stdout is for JSON lines: the result stands among the events, not below them.
+    """
+    if as_json:
+        click.echo(msgspec.json.encode(convert.outcome(record)).decode("utf-8", "surrogatepass"))
+    elif not as_events and record.status is RunStatus.COMPLETED:
+        print_result(record)
+    if not record.is_stopped:
+        stop = invocation.hint("runs", "interrupt", record.run_id)
+        _say(f"{record.run_id} goes on in another process.", f"Stop it with: {stop}")
+        return Exit.INTERRUPTED
+    if record.status is RunStatus.FAILED:
+        _say(f"{record.run_id} failed: {failure_text(record.error)}", _what_next(record, invocation))
+    elif record.status is RunStatus.INTERRUPTED:
+        reason = f" ({record.reason})" if record.reason else ""
+        go_on = invocation.hint("runs", "continue", record.run_id)
+        _say(f"{record.run_id} is interrupted{reason}. Finished steps are kept; go on with:", f"  {go_on}")
+    return exit_of_status(record.status)
+
+
+def tell_refusal(error: SidestepError, *, as_json: bool) -> None:
+    """Print the one line of JSON of a command that was refused; the edge says the rest."""
+    mapped = error_map.map_error(error) if as_json else None
+    if mapped is not None:
+        click.echo(json.dumps({"error": msgspec.to_builtins(mapped)}, ensure_ascii=True))
+
+
+def print_result(record: RunRecord) -> None:
+    """The report, set for a terminal or as it is; without one, the data as JSON."""
+    if record.result is None:
+        return
+    result = record.result
+    if result.file is not None:
+        result = read_result_text(Path(result.file).read_bytes().decode("utf-8", "surrogatepass"))
+    if result.report is not None:
+        print_markdown(result.report)
+    elif result.data_json is not None:
+        click.echo(json.dumps(loads(result.data_json), indent=2))
+
+
+def print_markdown(text: str) -> None:
+    """Markdown on stdout: set by rich on a terminal, else the text itself."""
+    if not sys.stdout.isatty():
+        click.echo(text.encode("utf-8", "backslashreplace"))
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(printable(text)))
+
+
+def failure_text(error: Failure | None) -> str:
+    """`FILE:LINE: message`, as far as it is known."""
+    if error is None:
+        return "no reason is stored"
+    where = f"{error.file}:{error.line}: " if error.file and error.line else ""
+    return f"{where}{error.message}"
+
+
+def failure_is_the_scripts(error: Failure | None) -> bool:
+    """True when only another script can help: it raised, or what it did itself, in no step, cannot be taken."""
+    if error is None or error.code is FailureCode.INFRASTRUCTURE:
+        return False
+    return error.code is FailureCode.SCRIPT or error.step_id is None
+
+
+def is_built_in(record: RunRecord) -> bool:
+    """True for a run of a script that comes with Sidestep: people do not mend it."""
+    return record.file is not None and Path(record.folder, record.file).parent == Path(builtin_folder())
+
+
+def as_fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """A wire struct as JSON values."""
+    return msgspec.to_builtins(struct)
+
+
+def _what_next(record: RunRecord, invocation: Invocation) -> str:
+    go_on = ("runs", "continue", record.run_id)
+    if is_built_in(record):
+        return f"Try again, once what it says is mended, with: {invocation.hint(*go_on)}"
+    if failure_is_the_scripts(record.error):
+        return f"Mend the script, then go on with: {invocation.hint(*go_on, '--edited')}"
+    if record.error is None or record.error.step_id is None:
+        return f"Try again with: {invocation.hint(*go_on)}"
+    return f"Do the failed steps again with: {invocation.hint(*go_on)}"
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        click.echo(printable(line), err=True)

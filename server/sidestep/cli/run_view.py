@@ -1,0 +1,142 @@
+"""
+What a terminal shows of one run: built from the protocol's events, whoever delivers them.
+
+Pure state: no console, no clock of its own, bounded whatever the run does. `card.py` and `plain.py` draw it.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET, UnsetType
+
+from sidestep_protocol import events as wire
+from sidestep_protocol.runs import STOPPED_STATUSES
+from sidestep_protocol.timestamps import parse_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sidestep_protocol.runs import StepSummary
+
+FINISHED_KEPT = 100
+LOGS_KEPT = 5
+
+
+@dataclass
+class StepLine:
+    """One step as shown. Times are milliseconds since the epoch; `reused` means an earlier execution did the work."""
+
+    key: str
+    name: str
+    status: str
+    started_at_ms: int
+    duration_ms: int | None = None
+    reused: bool = False
+    error: str | None = None
+
+
+@dataclass
+class RunView:
+    """
+    One run.
+
+    Attributes:
+        running: Steps in flight by key, in the order they started.
+        finished: The last steps that ended, oldest first.
+    """
+
+    name: str
+    run_id: str = ""
+    status: str = "pending"
+    reason: str | None = None
+    phase: str | None = None
+    started_at_ms: int | None = None
+    running: dict[str, StepLine] = field(default_factory=dict[str, StepLine])
+    finished: collections.deque[StepLine] = field(
+        default_factory=lambda: collections.deque[StepLine](maxlen=FINISHED_KEPT)
+    )
+    logs: collections.deque[str] = field(default_factory=lambda: collections.deque[str](maxlen=LOGS_KEPT))
+    completed: int = 0
+    reused: int = 0
+    failed: int = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.status in STOPPED_STATUSES
+
+    def seed(self, steps: Iterable[StepSummary]) -> None:
+        """Take over what earlier executions did, before the run goes on: their completed steps are reused."""
+        for step in steps:
+            if step.status != "completed":
+                continue
+            started_at_ms = parse_timestamp(step.started_at)
+            ended_at_ms = started_at_ms if isinstance(step.ended_at, UnsetType) else parse_timestamp(step.ended_at)
+            name = step_name(step.step_id, step.title)
+            line = StepLine(step.key, name, "completed", started_at_ms, ended_at_ms - started_at_ms, reused=True)
+            self.finished.append(line)
+            self.reused += 1
+
+    def take(self, event: wire.Event) -> StepLine | None:
+        """Apply one event, in order. Returns the step it changed, if it is a step's."""
+        at_ms = parse_timestamp(event.at)
+        if self.started_at_ms is None:
+            self.started_at_ms = at_ms
+        match event:
+            case wire.StatusEvent():
+                self.status = event.status
+                self.reason = event.reason or None
+                if self.is_stopped:
+                    self.running.clear()
+            case wire.PhaseEvent():
+                self.phase = phase_text(event)
+            case wire.LogEvent():
+                self.logs.append(log_text(event))
+            case wire.StepEvent():
+                return self._take_step(event, at_ms)
+            case _:
+                pass
+        return None
+
+    def _take_step(self, event: wire.StepEvent, at_ms: int) -> StepLine:
+        line = self.running.pop(event.key, None)
+        if line is None:
+            line = StepLine(event.key, step_name(event.step_id, event.title), event.status, at_ms)
+        line.status = event.status
+        if event.status == "started":
+            self.running[event.key] = line
+            return line
+        line.duration_ms = at_ms - line.started_at_ms if event.duration_ms is UNSET else int(event.duration_ms or 0)
+        if event.error is not UNSET and event.error:
+            line.error = event.error.message
+        self.completed += event.status == "completed"
+        self.failed += event.status == "failed"
+        self.finished.append(line)
+        return line
+
+
+def step_name(step_id: str, title: str | UnsetType) -> str:
+    """What a person calls a step: its title with its id, or its id."""
+    return f"{title} ({step_id})" if title else step_id
+
+
+def phase_text(event: wire.PhaseEvent) -> str:
+    """`verify (round=1)`."""
+    return event.name + _details(event.details)
+
+
+def log_text(event: wire.LogEvent) -> str:
+    """`12 files changed (folder=src)`, with its level unless it is info."""
+    level = event.level or "info"
+    prefix = "" if level == "info" else f"{level}: "
+    return prefix + event.message + _details(event.data)
+
+
+def _details(details: dict[str, Any] | UnsetType) -> str:
+    if not details:
+        return ""
+    words = [f"{k}={v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}" for k, v in details.items()]
+    return f" ({', '.join(words)})"

@@ -1,0 +1,58 @@
+"""What is said at the end of a run: whose turn it is, and with which words to go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from sidestep.cli.invocation import Invocation
+from sidestep.cli.outcome import tell
+from sidestep.model.run import Failure, FailureCode, RunStatus
+from sidestep.scripts.discovery import builtin_folder
+
+if TYPE_CHECKING:
+    from sidestep.model.run import RunRecord
+
+
+@dataclass
+class Row:
+    """What of a failed run is told."""
+
+    error: Failure
+    file: str = "flow.py"
+    folder: str = "/project"
+    run_id: str = "run_x"
+    status: RunStatus = RunStatus.FAILED
+    is_stopped: bool = True
+    result: Any = None
+
+
+def told(row: Row, capsys: pytest.CaptureFixture[str], invocation: Invocation | None = None) -> str:
+    assert tell(cast("RunRecord", row), invocation or Invocation(), as_json=False, as_events=False) == 1
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("code", [FailureCode.SCRIPT, FailureCode.VALIDATION, FailureCode.LIMIT])
+def test_where_no_step_failed_the_script_is_to_be_mended(code: FailureCode, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(Row(Failure(code, "no")), capsys, Invocation(typed_store="a b.db"))
+    assert said == "Mend the script, then go on with: sidestep runs continue run_x --edited --store 'a b.db'"
+
+
+@pytest.mark.parametrize("code", [FailureCode.STEP, FailureCode.TIMEOUT, FailureCode.INFRASTRUCTURE])
+def test_failed_steps_are_to_be_done_again(code: FailureCode, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(Row(Failure(code, "no", step_id="s")), capsys)
+    assert said == "Do the failed steps again with: sidestep runs continue run_x"
+
+
+def test_what_could_not_be_done_at_all_is_to_be_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(Row(Failure(FailureCode.INFRASTRUCTURE, "no")), capsys)
+    assert said == "Try again with: sidestep runs continue run_x"
+
+
+def test_nobody_is_asked_to_mend_a_built_in_script(capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(Row(Failure(FailureCode.SCRIPT, "no"), file=str(Path(builtin_folder(), "repo-report.py"))), capsys)
+    assert "Mend the script" not in said
+    assert said.endswith("sidestep runs continue run_x")
