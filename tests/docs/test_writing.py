@@ -1,0 +1,138 @@
+"""server/WRITING_WORKFLOWS.md and the code agree: signatures, options, limits, modules, examples."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import inspect
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+import sidestep
+from sidestep.model.run import FailureCode
+from sidestep.runtime.bridge import STEP_ID_CHARS_MAX
+from sidestep.scripts.check import check, has_errors
+from sidestep.scripts.primitives import PRIMITIVES
+from sidestep.scripts.sandbox_language import MODULES
+from sidestep.settings import Settings
+from tests.docs.documents import ROOT, WRITING, code_spans, fences, sections, table_rows, text_of
+
+if TYPE_CHECKING:
+    from tests.docs.documents import Fence
+
+LATER = {"agent", "ask", "workflow", "apply_patch"}
+SERVED = sorted(set(sidestep.__all__) - LATER)
+UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024**2}
+
+# What the page says is missing, and a script that uses it.
+MISSING = {
+    "class inheritance": "class Broken(Exception):\n    pass\n",
+    "decorators on methods": "class A:\n    @property\n    def b(self):\n        return 1\n",
+    "`yield`": "def numbers():\n    yield 1\n",
+    "`del`": "a = 1\ndel a\n",
+    "`async with`": "async def f(a):\n    async with a:\n        pass\n",
+    "`async for`": "async def f(a):\n    async for b in a:\n        pass\n",
+    "`except*`": "try:\n    pass\nexcept* ValueError:\n    pass\n",
+    "`from module import *`": "from math import *\n",
+    **{
+        f"`{name}`": f"a = {name}()\n"
+        for name in ("super", "callable", "issubclass", "vars", "dir", "globals", "input", "open")
+    },
+    "`time.time`": "import time\na = time.time()\n",
+    "`datetime.now`": "from datetime import datetime\na = datetime.now()\n",
+}
+
+
+def signature_fences() -> dict[str, Fence]:
+    found = fences(WRITING, "python", "signature")
+    return {ast.parse(fence.body).body[0].name: fence for fence in found}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def signature_in(fence: Fence) -> inspect.Signature:
+    """The signature as it is written, its annotations as texts."""
+    names: dict[str, object] = {}
+    code = compile(fence.body, str(fence), "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True)
+    exec(code, names)  # the page is ours, and a `def` does nothing
+    (function,) = [value for value in names.values() if inspect.isfunction(value)]
+    return inspect.signature(function)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_a_primitive_has_a_section_with_the_signature_of_its_stub(name: str) -> None:
+    assert signature_in(signature_fences()[name]) == inspect.signature(getattr(sidestep, name))
+    assert str(signature_fences()[name].body).strip() in sections(WRITING)[name]
+
+
+def test_what_arrives_later_is_told_and_has_no_section() -> None:
+    assert set(code_spans(sections(WRITING)["Later"])) == LATER
+    assert set(signature_fences()) == set(SERVED)
+
+
+def test_the_options_of_steps_and_of_command_are_told() -> None:
+    told = {span for row in table_rows(sections(WRITING)["Steps"]) for span in code_spans(row[0])}
+    own = {span for row in table_rows(sections(WRITING)["command"]) for span in code_spans(row[0])}
+    assert told == {each.name for each in PRIMITIVES["sleep"].parameters} - {"seconds"}
+    assert {each.name for each in PRIMITIVES["command"].parameters} == told | own - result_fields()
+    assert result_fields() <= own
+
+
+def result_fields() -> set[str]:
+    """The fields of a command's result, as its stub has them."""
+    tree = ast.parse((ROOT / "server/sidestep/__init__.py").read_bytes())
+    (struct,) = [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef) and each.name == "CommandResult"]
+    return {ast.unparse(each.target) for each in struct.body if isinstance(each, ast.AnnAssign)} - {"error"}
+
+
+def test_the_codes_of_failures_are_all_told() -> None:
+    rows = table_rows(sections(WRITING)["failure"])
+    assert {row[0].strip("`") for row in rows} == {code.value for code in FailureCode}
+
+
+def test_the_limits_are_those_of_the_settings() -> None:
+    limits = Settings()
+    told = {row[0]: amount(row[1]) for row in table_rows(sections(WRITING)["Limits"])}
+    assert told == {
+        "a script": limits.script_bytes_max,
+        "the arguments of a run, or the input of a step": limits.args_bytes_max,
+        "each stream of a command": limits.command_stream_bytes_max,
+        "a step's output as JSON": limits.step_output_bytes_max,
+        "the result of a run as JSON": limits.message_bytes_max,
+        "one log line": limits.log_bytes_max,
+        "everything printed by a run": limits.sandbox_printed_bytes_max,
+        "the sandbox's memory": limits.sandbox_memory_bytes_max,
+        "computing between two steps": limits.sandbox_turn_s_max,
+        "nested calls": limits.sandbox_recursion_max,
+        "tasks of one `parallel`, items of one `pipeline`": limits.parallel_width_max,
+        "commands at once, of all runs of one process": limits.commands_running_max,
+    }
+    stream = limits.command_stream_bytes_max // 1024
+    assert set(re.findall(r"(\d+) KiB", sections(WRITING)["command"])) == {str(stream)}
+    assert f"at most {STEP_ID_CHARS_MAX} characters" in sections(WRITING)["Steps"]
+
+
+def amount(text: str) -> float:
+    number, _, unit = text.partition(" ")
+    return float(number.replace(",", "")) * UNITS[unit]
+
+
+def test_the_modules_are_those_of_the_sandbox() -> None:
+    (line,) = [line for line in text_of(WRITING).splitlines() if line.startswith("`asyncio` ")]
+    assert set(code_spans(line)) - {"gather"} == set(MODULES)
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_what_the_page_calls_missing_is_an_error(missing: str) -> None:
+    rows = table_rows(sections(WRITING)["The Python of scripts"])
+    assert any(missing in row[0] for row in rows)
+    assert has_errors(check(MISSING[missing] + "async def main():\n    return 1\n", "missing.py"))
+
+
+def test_there_are_examples() -> None:
+    assert len(fences(WRITING, "python", "example")) >= 3
+
+
+@pytest.mark.parametrize("fence", fences(WRITING, "python", "example"), ids=str)
+def test_an_example_passes_the_check(fence: Fence) -> None:
+    assert check(fence.body, "example.py") == []
