@@ -7,5 +7,5 @@ server. Import from its modules: `methods`, `workflow`, `runs`, `events`, `notif
 uses.
 """
 
-# The one version both sides must share; see PROTOCOL "initialize".
+# The one version both sides must share; see README.md, "initialize".
 PROTOCOL_VERSION = 1

@@ -271,7 +271,7 @@ def test_a_start_key_starts_once_and_prints_everything_again(cli: CommandLine) -
 
 
 def test_a_run_of_the_command_line_is_never_resumed_by_itself(cli: CommandLine) -> None:
-    """DESIGN "Recovery": autoResume is stored with the run."""
+    """Whether it may be resumed automatically is stored with the run."""
     run_id = cli("run", "flow", "name=x", "--json").lines[0]["runId"]
 
     async def read() -> RunRecord:

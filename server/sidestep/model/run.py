@@ -38,7 +38,7 @@ class Attention(enum.Enum):
 
 
 class FailureCode(enum.Enum):
-    """Why a step or a run failed; the closed set of BEHAVIOUR N2."""
+    """Why a step or a run failed; the closed set (N2)."""
 
     SCRIPT = "script"  # The script itself raised.
     STEP = "step"  # The work was done and said no (a command's exit code).

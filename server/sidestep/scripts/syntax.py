@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What no Python source may hold: the end of a C string, and halves of a character that no file can hold.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
-# The language of scripts, whatever Python the server runs on (DESIGN section 6).
+# The language of scripts, whatever Python the server runs on (WRITING_WORKFLOWS.md).
 FEATURE_VERSION = (3, 11)
 
 Placed = ast.expr | ast.stmt | ast.arg | ast.keyword | ast.alias | ast.excepthandler

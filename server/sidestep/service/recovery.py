@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sidestep.recovery")
 
-# A dead owner is noticed within a second (DESIGN promise 6).
+# A dead owner is noticed within a second.
 _PATROL_S = 0.5
 
 

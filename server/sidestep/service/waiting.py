@@ -2,7 +2,7 @@
 Requests that wait for a run: how their cancellation reaches it, and what they are answered.
 
 A run belongs to the service, not to the request that started it: a request may wait for it and may interrupt it.
-The table is PROTOCOL's "Cancellation"; the durable status is the only thing it turns on.
+The table is the contract's "Cancellation" (protocol/README.md); the durable status is the only thing it turns on.
 
 Invariant: the caller's signal is unwired on every path out, and an interrupt it caused is awaited (S10).
 """

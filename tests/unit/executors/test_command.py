@@ -186,7 +186,7 @@ async def test_w23_a_command_has_no_descriptor_of_ours(commands: Commands) -> No
 
 
 async def test_the_group_stands_in_the_ledger_while_the_command_runs_and_not_after(commands: Commands, life) -> None:
-    """DESIGN 5: recorded before any user code, with the start time of the leader, struck out when it is gone."""
+    """F4: recorded before any user code, with the start time of the leader, struck out when it is gone."""
     seen = []
     original = commands.ledger.record
 

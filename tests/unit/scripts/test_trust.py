@@ -62,7 +62,7 @@ def test_two_windows_see_one_list(trust: TrustList, folder: FolderKey, tmp_path:
 
 
 def test_the_sessions_word_is_before_the_users_list(trust: TrustList, folder: FolderKey) -> None:
-    """PROTOCOL "Folders and trust"."""
+    """D3, the contract's "Folders and trust"."""
     session = SessionTrust([folder])
     inner = below(folder, "inner")
     assert trust.is_trusted(inner, session)
