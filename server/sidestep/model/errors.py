@@ -18,8 +18,9 @@ Every error a caller of Sidestep can meet, one class per decision a caller can t
     ├── LeaseLost
     ├── ClaimSuperseded
     ├── StepConflict
-    ├── StoreUnavailable
-    ├── DataDamaged
+    ├── StoreFault
+    │   ├── StoreUnavailable
+    │   └── DataDamaged
     └── RequestCancelled
 
 `code` is the stable word hosts switch on (the wire's `data.reason`); JSON-RPC numbers are `lsp/error_map.py`'s.
@@ -316,38 +317,34 @@ class StepConflict(SidestepError):
 
 
 @dataclass(eq=False)
-class StoreUnavailable(SidestepError):
+class StoreFault(SidestepError):
+    """
+    The store does not give what is asked of it.
+
+    Attributes:
+        what, todo: What is wrong, and what a person should do about it, one sentence each.
+    """
+
+    code: ClassVar[str] = "storeUnavailable"
+    what: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.todo}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return {"what": self.what, "todo": self.todo}
+
+
+class StoreUnavailable(StoreFault):
     """The store cannot be read or written now."""
 
-    code: ClassVar[str] = "storeUnavailable"
     retryable: ClassVar[bool] = True
-    # What is wrong and what a person should do about it, one sentence each.
-    what: str
-    todo: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.todo}"
-
-    @property
-    def data(self) -> dict[str, Any]:
-        return {"what": self.what, "todo": self.todo}
 
 
-@dataclass(eq=False)
-class DataDamaged(SidestepError):
+class DataDamaged(StoreFault):
     """What one run needs of the store is missing or damaged; trying again does not help, other runs are well."""
-
-    code: ClassVar[str] = "storeUnavailable"
-    # As in StoreUnavailable.
-    what: str
-    todo: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.todo}"
-
-    @property
-    def data(self) -> dict[str, Any]:
-        return {"what": self.what, "todo": self.todo}
 
 
 @dataclass(eq=False)
