@@ -44,7 +44,6 @@ class _Followed:
     events: list[JournalEvent] | None = None
     # Progress tokens, and whether their first value was sent.
     progress: dict[Id, bool] = field(default_factory=dict["Id", bool])
-    last_sequence: int = 0
     # A batch, or a status that was held back to keep the pace of one a second.
     batch: asyncio.TimerHandle | None = None
     held_status: asyncio.TimerHandle | None = None
@@ -146,7 +145,7 @@ class Notifier:
     def _queue_events(self, run: _Followed, events: tuple[JournalEvent, ...]) -> None:
         if run.events is None or not events:
             return
-        run.events += [event for event in events if event.sequence > run.last_sequence]
+        run.events += events
         if run.batch is None:
             run.batch = self._loop.call_later(self._settings.events_batch_ms / 1000, self._flush, run)
 
@@ -157,7 +156,6 @@ class Notifier:
         if not run.events or run.record is None:
             return
         record, events, run.events = run.record, run.events, []
-        run.last_sequence = events[-1].sequence
         batch = notifications.EventsAppendedNotification(
             run_id=record.run_id, events=[convert.event(event, record) for event in events]
         )
