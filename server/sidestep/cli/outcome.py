@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -98,11 +98,6 @@ def failure_is_the_scripts(error: Failure | None) -> bool:
 def is_built_in(record: RunRecord) -> bool:
     """True for a run of a script that comes with Sidestep: people do not mend it."""
     return record.file is not None and Path(record.folder, record.file).parent == Path(builtin_folder())
-
-
-def as_fields(struct: msgspec.Struct) -> dict[str, Any]:
-    """A wire struct as JSON values."""
-    return msgspec.to_builtins(struct)
 
 
 def _what_next(record: RunRecord, invocation: Invocation) -> str:

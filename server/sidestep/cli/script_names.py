@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 def script_reference(word: str) -> ScriptReference:
-    """A path if it looks like one (a separator, or `.py` at the end), else a name."""
-    from sidestep.scripts.resolver import FileScript, NamedScript
+    """As everywhere, but a path is relative to where the person is, not to the workspace."""
+    from sidestep.scripts.file_uri import scheme_of
+    from sidestep.scripts.resolver import FileScript, reference_of_word
 
-    if word.endswith(".py") or _has_separator(word):
+    reference = reference_of_word(word)
+    if isinstance(reference, FileScript) and scheme_of(word) is None:
         return FileScript(str(Path(word).expanduser().absolute()))
-    return NamedScript(word)
+    return reference
 
 
 def _has_separator(word: str) -> bool:
