@@ -16,53 +16,14 @@ from sidestep.model.abort import AbortController, AbortKind, AbortReason
 from sidestep.model.errors import Draining, RequestCancelled, RunLeased
 from sidestep.model.run import RunStatus
 from sidestep.settings import Settings
-from sidestep.store.memory import InMemoryRunStore
 from sidestep.store.memory_journal import MemoryJournal
 from tests.support.fake_clock import FakeClock
+from tests.support.held_store import HeldStore
 from tests.support.service_harness import ONE_STEP, Harness, LivingOwners, StartTask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
-
-    from sidestep.model.run import RunRecord
-    from sidestep.model.writes import Write
-
-
-class HeldStore(InMemoryRunStore):
-    """Holds one call after it was done, between the store's answer and what its caller does with it."""
-
-    held: str | None = None
-    reads = 0
-
-    def hold(self, call: str) -> None:
-        """Hold the next call of this name; a write's is its class."""
-        self.held, self.reached, self.release = call, asyncio.Event(), asyncio.Event()
-
-    async def _pass(self, call: str) -> None:
-        if self.held == call:
-            self.held = None
-            self.reached.set()
-            await self.release.wait()
-
-    async def write(self, write: Write) -> RunRecord:
-        record = await super().write(write)
-        await self._pass(type(write).__name__)
-        return record
-
-    async def read(self, run_id: str) -> RunRecord:
-        self.reads += 1
-        return await super().read(run_id)
-
-    async def read_source(self, source_hash: str) -> str:
-        text = await super().read_source(source_hash)
-        await self._pass("read_source")
-        return text
-
-    async def find_start_key(self, folder: str, start_key: str) -> RunRecord | None:
-        found = await super().find_start_key(folder, start_key)
-        await self._pass("find_start_key")
-        return found
 
 
 class Window(Harness):

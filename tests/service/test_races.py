@@ -24,9 +24,9 @@ from sidestep.model.run import RunStatus
 from sidestep.rpc.transport import Lane
 from sidestep.scripts.resolver import FileScript
 from sidestep.settings import Settings
-from sidestep.store.memory import InMemoryRunStore
 from sidestep.store.memory_journal import MemoryJournal
 from tests.support.fake_clock import FakeClock
+from tests.support.held_store import HeldStore
 from tests.support.service_harness import ONE_STEP, Harness
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from sidestep.model.ports import Committed
     from sidestep.model.run import RunRecord
-    from sidestep.model.writes import Write
 
 CANCELLED = AbortReason(AbortKind.CANCELLED)
 SHUTDOWN = AbortReason(AbortKind.SHUTDOWN)
@@ -59,42 +58,6 @@ async def quick():
 async def main():
     await asyncio.gather(command(["slow"], id="slow"), quick())
 """
-
-
-class HeldStore(InMemoryRunStore):
-    """Holds one call after it was done, between the store's answer and what its caller does with it."""
-
-    held: str | None = None
-
-    def hold(self, call: str) -> None:
-        """Hold the next call of this name; a write's is its class."""
-        self.held, self.reached, self.release = call, asyncio.Event(), asyncio.Event()
-
-    async def _pass(self, call: str) -> None:
-        if self.held == call:
-            self.held = None
-            self.reached.set()
-            await self.release.wait()
-
-    async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
-        created = await super().create(record, source)
-        await self._pass("create")
-        return created
-
-    async def write(self, write: Write) -> RunRecord:
-        record = await super().write(write)
-        await self._pass(type(write).__name__)
-        return record
-
-    async def read(self, run_id: str) -> RunRecord:
-        record = await super().read(run_id)
-        await self._pass("read")
-        return record
-
-    async def find_start_key(self, folder: str, start_key: str) -> RunRecord | None:
-        found = await super().find_start_key(folder, start_key)
-        await self._pass("find_start_key")
-        return found
 
 
 class Held(Harness):
