@@ -34,6 +34,8 @@ class Settings:
     active_runs_max: int = 1000
     parallel_width_max: int = 10_000
     commands_running_max: int = 64
+    # Runs below a root, parent by parent.
+    nested_depth_max: int = 8
 
     # Sandbox.
     sandbox_memory_bytes_max: int = 64 * MIB
@@ -62,6 +64,10 @@ class Settings:
     busy_timeout_ms: int = 10_000
     watch_busy_ms: int = 100
     watch_idle_ms: int = 1000
+    # Files beside the database that nothing names are removed at opening when they are so old.
+    sweep_age_s: int = 24 * 3600
+    # Looked at in each folder.
+    sweep_files_max: int = 10_000
 
     # Environment names withheld from commands.
     env_deny: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,12 @@ def new_run(number: int = 1, **changes: Any) -> RunRecord:
     return RunRecord(**{**fields, **changes})
 
 
+def new_child(number: int, parent: RunRecord, **changes: Any) -> RunRecord:
+    """A nested run's row as the engine makes it under its root's claim; `parent` is its root, or a nested run too."""
+    under = {"parent_run_id": parent.run_id, "root_run_id": parent.root_run_id, "depth": parent.depth + 1}
+    return new_run(number, owner=None, epoch=parent.claim_epoch, claim_epoch=parent.claim_epoch, **{**under, **changes})
+
+
 async def running(store: Store, number: int = 1, **changes: Any) -> RunRecord:
     record, _ = await store.create(new_run(number, **changes), SOURCE)
     return await store.write(Begin(record.run_id, claim_epoch=1))
@@ -150,3 +157,19 @@ class Told:
     def events(self) -> list[tuple[str, int, bool]]:
         """(run id, sequence, mine) of every event heard, in order."""
         return [(c.record.run_id, event.sequence, c.mine) for c in self.commits for event in c.events]
+
+
+async def heard(store: Store, run_id: str, sequence: int) -> Committed:
+    """Wait until a listener hears of that event."""
+    found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def look(committed: Committed) -> None:
+        reached = committed.record.run_id == run_id and any(e.sequence == sequence for e in committed.events)
+        if reached and not found.done():
+            found.set_result(committed)
+
+    unlisten = store.listen(look)
+    try:
+        return await asyncio.wait_for(found, 5)
+    finally:
+        unlisten()

@@ -94,9 +94,8 @@ async def test_every_field_of_a_row_survives(backend: Backend) -> None:
         deadline_at_ms=9,
         auto_resume=False,
         versions={"sidestep": "1"},
-        root_run_id="run_root",
-        parent_run_id="run_root",
         phase="p",
+        automatic_resumes=2,
         pending=2,
     )
     async with backend.store() as store:

@@ -10,7 +10,7 @@ from sidestep.model.errors import DataDamaged, InvalidTransition, RunNotFound, S
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import StepStatus
 from sidestep.model.writes import Finish, StepOutput
-from tests.contract.stores import SOURCE, Backend, completed, interrupt, new_run, running, stopped
+from tests.contract.stores import SOURCE, Backend, completed, interrupt, new_child, new_run, running, stopped
 
 LARGE = '"' + "x" * (256 * 1024) + '"'
 
@@ -42,9 +42,9 @@ async def test_an_output_stands_in_a_file_from_the_limit_on(backend: Backend) ->
 
 async def test_delete_takes_the_whole_tree_and_nothing_else(backend: Backend) -> None:
     async with backend.store() as store:
-        root = await stopped(store, 1)
-        tree = {"parent_run_id": root.run_id, "root_run_id": root.run_id}
-        child = await stopped(store, 2, **tree)
+        root = await running(store, 1)
+        child, _ = await store.create(new_child(2, root), SOURCE)
+        root = await store.write(Finish(root.run_id, claim_epoch=1))
         kept = await stopped(store, 3)
         await store.delete(root.run_id)
         for gone in (root, child):
@@ -64,8 +64,8 @@ async def test_delete_refuses_what_is_active_leased_or_a_child(backend: Backend)
         active = await running(store, 1)
         leased = await running(store, 2)
         await store.write(interrupt(leased))
-        root = await stopped(store, 3)
-        child = await running(store, 4, parent_run_id=root.run_id, root_run_id=root.run_id)
+        root = await running(store, 3)
+        child, _ = await store.create(new_child(4, root), SOURCE)
         for refused in (active, leased, root, child):
             with pytest.raises(InvalidTransition) as error:
                 await store.delete(refused.run_id)

@@ -18,6 +18,7 @@ from tests.contract.stores import (
     interrupt,
     key_of,
     logged,
+    new_child,
     new_run,
     running,
     started,
@@ -69,8 +70,7 @@ async def test_each_filter_shows_what_it_says(backend: Backend) -> None:
         await running(store, 1, folder="/a", name="deploy", label="Night of \u00dcBER 100%")
         await stopped(store, 2, folder="/b", name="repo_report")
         await store.create(new_run(3, folder="/a", name="repoXreport"), SOURCE)
-        child = new_run(4, folder="/a", parent_run_id=new_run(1).run_id, root_run_id=new_run(1).run_id)
-        await store.create(child, SOURCE)
+        await store.create(new_child(4, new_run(1), folder="/a"), SOURCE)
         await store.write(interrupt(new_run(3)))
         assert await listed(store) == [3, 2, 1]
         assert await listed(store, folder="/a") == [3, 1]

@@ -3,29 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
 
-from tests.contract.stores import SOURCE, Backend, Told, interrupt, logged, new_run, running, stopped
-
-if TYPE_CHECKING:
-    from sidestep.model.ports import Committed
-    from tests.contract.stores import Store
-
-
-async def heard(store: Store, run_id: str, sequence: int) -> Committed:
-    """Wait until a listener hears of that event."""
-    found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def look(committed: Committed) -> None:
-        reached = committed.record.run_id == run_id and any(e.sequence == sequence for e in committed.events)
-        if reached and not found.done():
-            found.set_result(committed)
-
-    unlisten = store.listen(look)
-    try:
-        return await asyncio.wait_for(found, 5)
-    finally:
-        unlisten()
+from tests.contract.stores import SOURCE, Backend, Told, heard, interrupt, logged, new_run, running, stopped
 
 
 async def test_j10_two_processes_hear_each_other_without_gap_or_duplicate(backend: Backend) -> None:

@@ -28,7 +28,7 @@ class StatusChanged(_Body, frozen=True, kw_only=True, tag="status"):
     # Why an interrupted run was interrupted, and by whom.
     reason: str | None = None
     by: str | None = None
-    # How a run became running again: "resume" or "retry".
+    # How a run became running again: "resume", "automatic" (a resume nobody asked for) or "retry".
     how: str | None = None
     attention: Attention | None = None
 
@@ -69,6 +69,15 @@ class StepChanged(_Body, frozen=True, kw_only=True, tag="step"):
     wake_at_ms: int | None = None
 
 
+class ChildChanged(_Body, frozen=True, kw_only=True, tag="child"):
+    """A step of this run made a nested run, or reopened it; what became of it stands in the child's own journal."""
+
+    step_id: str
+    child_run_id: str
+    name: str
+    status: RunStatus
+
+
 class SourceChanged(_Body, frozen=True, kw_only=True, tag="source"):
     """A retry took the current script instead of the snapshot."""
 
@@ -89,7 +98,9 @@ class ErrorRaised(_Body, frozen=True, kw_only=True, tag="error"):
     error: Failure
 
 
-EventBody = StatusChanged | PhaseEntered | Logged | StepChanged | SourceChanged | ResultStored | ErrorRaised
+EventBody = (
+    StatusChanged | PhaseEntered | Logged | StepChanged | ChildChanged | SourceChanged | ResultStored | ErrorRaised
+)
 
 
 class JournalEvent(msgspec.Struct, frozen=True):

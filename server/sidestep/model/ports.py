@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future, Semaphore
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from sidestep.model.abort import AbortSignal
     from sidestep.model.events import JournalEvent
@@ -62,6 +62,21 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """
+    A root run that was removed with its whole tree, durably.
+
+    Attributes:
+        folder: The key of the folder it was in.
+        mine: False when another process removed it.
+    """
+
+    run_id: str
+    folder: str
+    mine: bool = True
+
+
+@dataclass(frozen=True)
 class RunFilter:
     """Which runs a list shows; None means any. `active` selects pending, running and backgrounded."""
 
@@ -95,12 +110,19 @@ class RunStore(Protocol):
         """Call `listener` for every commit, also another process's; returns the function that ends it."""
         ...
 
+    def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
+        """Call `listener` for every run that is deleted, in order with the commits; as `listen`."""
+        ...
+
     async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
         """
-        Store a new run with its source and its lease, durably.
+        Store a new run with its source and its lease, durably; a nested run under its root's claim.
 
         Returns:
-            (row, True), or (the existing row, False) when the folder and start key are taken.
+            (row, True); or (the existing row, False) when the folder and start key are taken, or a nested run's id is.
+
+        Raises:
+            LeaseLost: a nested run's root is not claimed any more.
         """
         ...
 
@@ -161,8 +183,12 @@ class RunStore(Protocol):
         """Newest first; root runs only unless `parent_run_id` is given. One unreadable run never hides the others."""
         ...
 
-    async def owned_runs(self) -> Sequence[RunRecord]:
-        """Every run whose row names an owner, of any process."""
+    async def owner_ids(self) -> Sequence[str]:
+        """The owners that rows name, of any process, each once."""
+        ...
+
+    async def owned_runs(self, owner_ids: Collection[str] | None = None) -> Sequence[RunRecord]:
+        """Every run whose row names one of these owners; None for any."""
         ...
 
     async def delete(self, run_id: str) -> None:
@@ -178,8 +204,8 @@ class RunStore(Protocol):
         """`{"storePath", "storeBytes", "storeId"}`."""
         ...
 
-    def watch(self, busy: bool | None) -> object:
-        """Look for other processes' commits often (True), seldom (False), or never (None)."""
+    def watch(self, busy: bool | None) -> Future[Any]:
+        """Look for other processes' commits often (True), seldom (False), or never (None); in force when that ends."""
         ...
 
 
@@ -221,6 +247,9 @@ class StepRequest:
         input: What was hashed into the key, plus nothing: JSON values only.
         folder: The run's workspace folder, an absolute path.
         timeout_s: The step's own limit; enforced by the engine, told to executors for their information.
+        require_claim: Looks whether the run is still ours to work for; raises Aborted when it is not. To be awaited
+            when what the step starts is written down and before it may begin: a process that was stopped and taken
+            over begins nothing when it wakes (F3), and what it began before was seen by whoever took over (F4).
     """
 
     run_id: str
@@ -231,6 +260,7 @@ class StepRequest:
     folder: str
     task_id: str
     attempt: int
+    require_claim: Callable[[], Awaitable[None]]
     title: str | None = None
     timeout_s: float | None = None
 
@@ -333,6 +363,46 @@ class Program:
     file: str
     source: str
     args_json: str
+
+
+@dataclass(frozen=True)
+class ChildScript:
+    """
+    A script that was read and checked for a nested run, with the arguments it is given.
+
+    Attributes:
+        file: What it is called in messages; None for a script without one.
+        script_ref: Leads to the script again, as `RunRecord.script_ref`.
+    """
+
+    name: str
+    file: str | None
+    source: str
+    source_hash: str
+    args_json: str
+    args_schema_json: str
+    script_ref: str
+
+
+class ChildScripts(Protocol):
+    """Finds the scripts of nested runs, by the rules a start follows: trust, checks, arguments."""
+
+    async def resolve(self, name_or_path: str, args: dict[str, Any], folder: str) -> ChildScript:
+        """
+        The script a `workflow` step means.
+
+        Args:
+            name_or_path: A name as in lists, or a path below the workspace folder.
+            folder: The parent's folder, a key.
+
+        Raises:
+            WorkspaceUntrusted, ScriptNotFound, ScriptInvalid, ArgsInvalid.
+        """
+        ...
+
+    async def resolve_again(self, record: RunRecord) -> ChildScript:
+        """The script of a nested run as it stands now, for a retry with the current source. Raises as `resolve`."""
+        ...
 
 
 class SandboxSession(Protocol):

@@ -6,6 +6,7 @@ Source: RFC 8785 in spirit: sorted keys, no insignificant white space, no NaN; n
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import Any
@@ -50,6 +51,12 @@ def step_key(step_id: str, kind: str, step_input: Any) -> str:
 def task_id(run_id: str, key: str, attempt: int) -> str:
     """The id under which an executor is given a step; can be recomputed, so a lost `started` record costs nothing."""
     return "task_" + hash_text(canonical_json([run_id, key, attempt]))[:24]
+
+
+def child_run_id(run_id: str, key: str) -> str:
+    """The id of the nested run that a step makes: derived, so that every execution of the step means the same run."""
+    digest = hashlib.sha256(f"{run_id} {key}".encode()).digest()
+    return "run_" + base64.b32encode(digest[:10]).decode("ascii").lower()
 
 
 def _require_string_keys(value: Any) -> None:

@@ -85,13 +85,15 @@ class StepCounts(msgspec.Struct, frozen=True):
     """
     Steps of a run, by what became of them.
 
-    `completed` counts every finished step that is kept, `reused` those of them that an earlier execution finished.
+    `completed` counts every finished step that is kept, `reused` those of them that an earlier execution finished,
+    `known` every step the journal has heard of.
     """
 
     completed: int = 0
     reused: int = 0
     failed: int = 0
     running: int = 0
+    known: int = 0
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -107,7 +109,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     The row of one run. Times are milliseconds since the Unix epoch, UTC.
 
     Invariant: `claim_epoch <= epoch`, and both only grow.
-    Invariant: `owner is None` is what quiescent means for a stopped run.
+    Invariant: `owner is None` is what quiescent means for a stopped root run.
+    Invariant: a nested run has no owner: lease and fence stand on its root's row. Its `claim_epoch` is that of the
+    root's claim under which it was made or last reopened.
     """
 
     run_id: str
@@ -136,11 +140,15 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     script_ref: str
     root_run_id: str
     parent_run_id: str | None = None
+    # 0 for a root run, 1 for its children ...
+    depth: int = 0
     label: str | None = None
     start_key: str | None = None
     ended_at_ms: int | None = None
     deadline_at_ms: int | None = None
     auto_resume: bool = True
+    # Automatic resumes since a step was last finished.
+    automatic_resumes: int = 0
     reason: str | None = None
     phase: str | None = None
     steps: StepCounts = StepCounts()
@@ -150,6 +158,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None = None
     # What the run was created with, for replay across versions.
     versions: dict[str, str] = {}
+
+    @property
+    def is_root(self) -> bool:
+        return self.root_run_id == self.run_id
 
     @property
     def is_active(self) -> bool:

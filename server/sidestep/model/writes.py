@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sidestep.model.events import Logged, PhaseEntered, StepChanged
+    from sidestep.model.events import ChildChanged, Logged, PhaseEntered, StepChanged
     from sidestep.model.run import Attention, Failure, Owner, RunResult
     from sidestep.model.transitions import RunEvent
 
@@ -31,6 +31,8 @@ class Claim:
         event: `RunEvent.RESUME` or `RunEvent.RETRY`.
         deadline_at_ms: The new deadline; None drops the old one if it has passed.
         source_hash, args_schema_json: The source to go on with, and what it takes; None keeps the snapshot.
+        take_over: The owner whose lease may be taken: it had the interrupt grace to unwind, and its processes are gone.
+        automatic: Nobody asked for this resume.
     """
 
     run_id: str
@@ -41,6 +43,32 @@ class Claim:
     deadline_at_ms: int | None = None
     source_hash: str | None = None
     args_schema_json: str | None = None
+    take_over: str | None = None
+    automatic: bool = False
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """
+    Make a stopped nested run running again, under its root's claim.
+
+    Attributes:
+        claim_epoch: The root's.
+        source_hash, args_schema_json: As of `Claim`.
+    """
+
+    run_id: str
+    claim_epoch: int
+    source_hash: str | None = None
+    args_schema_json: str | None = None
+
+
+@dataclass(frozen=True)
+class Suspend:
+    """Stop a nested run whose step was given up while the tree goes on: interrupted (parent)."""
+
+    run_id: str
+    claim_epoch: int
 
 
 @dataclass(frozen=True)
@@ -53,11 +81,11 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class Append:
-    """A runner's progress: phase, log and step events, in order; `outputs` has one entry per completed step key."""
+    """A runner's progress in order: phases, log lines, steps, children; `outputs` has one entry per completed step."""
 
     run_id: str
     claim_epoch: int
-    bodies: tuple[PhaseEntered | Logged | StepChanged, ...]
+    bodies: tuple[PhaseEntered | Logged | StepChanged | ChildChanged, ...]
     outputs: dict[str, StepOutput] = field(default_factory=dict[str, StepOutput])
 
 
@@ -80,11 +108,18 @@ class Background:
 
 @dataclass(frozen=True)
 class Interrupt:
-    """Stop the run durably; anybody may."""
+    """
+    Stop the run durably; anybody may.
+
+    Attributes:
+        claim_epoch: The claim it is about: an execution's own end (its deadline, its host that went) says nothing about
+            the run once somebody else has claimed it. None for an interrupt of the run, whoever has it.
+    """
 
     run_id: str
     reason: str
     by: str = ""
+    claim_epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,4 +139,4 @@ class Recover:
     dead_owner_id: str
 
 
-Write = Begin | Claim | Append | Finish | Background | Interrupt | Release | Recover
+Write = Begin | Claim | Reopen | Suspend | Append | Finish | Background | Interrupt | Release | Recover

@@ -19,16 +19,23 @@ from typing import TYPE_CHECKING
 
 from sidestep.store.faults import folder_in_place_of_store, network_store, store_fault
 from sidestep.store.file_systems import network_file_system
-from sidestep.store.migrations import migrate
+from sidestep.store.living import living_owners
+from sidestep.store.migrations import CURRENT, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sidestep.store.migrations import Schema
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 # A WAL that grew past this is cut back at the next checkpoint.
 _WAL_BYTES_KEPT_MAX = 16 * 1024 * 1024
 # How often at most it is looked whether the file was replaced.
 _IDENTITY_CHECK_S = 0.25
+
+
+def _decode_damaged(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def no_preparation(connection: sqlite3.Connection) -> None:
@@ -41,22 +48,31 @@ class StoreFile:
 
     Args:
         path: The database; missing folders are made (mode 0700) with it.
+        owners: The folder of the owner files of the processes that use it.
         busy_timeout_ms: How long a connection waits for another process's lock.
         mount_table: Where the mounted file systems are listed.
         prepare: Called with each new connection before it is used; fault tests limit or spoil it there.
+        schema: The version of the tables.
+        connection_type: What connections are made as; fault tests let a commit fail there.
     """
 
     def __init__(
         self,
         path: Path,
+        owners: Path,
         busy_timeout_ms: int,
         mount_table: Path = MOUNT_TABLE,
         prepare: Callable[[sqlite3.Connection], None] = no_preparation,
+        schema: Schema = CURRENT,
+        connection_type: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = path
+        self.schema = schema
+        self._owners = owners
         self._busy_timeout_s = busy_timeout_ms / 1000
         self._mount_table = mount_table
         self._prepare = prepare
+        self._connection_type = connection_type
 
     def connect(self, *, read_only: bool) -> sqlite3.Connection:
         """
@@ -67,15 +83,19 @@ class StoreFile:
             sqlite3.Error: SQLite refused.
         """
         self._create_file()
-        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout_s, isolation_level=None, factory=self._connection_type
+        )
         try:
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT_MAX:d}")
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            migrate(connection, self.path)
+            migrate(connection, self.path, self.schema, lambda: living_owners(self._owners))
             if read_only:
                 connection.execute("PRAGMA query_only = ON")
+                # A damaged text makes its own row unreadable, not the question (C5).
+                connection.text_factory = _decode_damaged
             self._prepare(connection)
         except BaseException:
             connection.close()

@@ -82,6 +82,14 @@ def newer_store(path: Path, found: int, known: int) -> StoreUnavailable:
     )
 
 
+def older_store_in_use(path: Path, found: int, owners: list[int]) -> StoreUnavailable:
+    processes = ", ".join(str(pid) for pid in owners)
+    return StoreUnavailable(
+        what=f"The store {path} is of an older Sidestep (schema {found}) that is still running (process {processes}).",
+        todo=f"Close the other windows, or end those processes, and try again; {_ELSEWHERE}",
+    )
+
+
 def folder_in_place_of_store(path: Path) -> StoreUnavailable:
     return StoreUnavailable(what=f"{path} is a folder, not a store.", todo=f"Name a file inside it, {_ELSEWHERE}")
 

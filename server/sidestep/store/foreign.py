@@ -2,11 +2,12 @@
 Commits of other processes, noticed by the writer's connection.
 
 `PRAGMA data_version` moves when another connection commits and never for one's own commits; the events past the last
-position seen are then the others'. Positions are given under the write lock, so they grow in commit order.
+position seen, and the notices past the last number seen, are then the others'. Both are given under the write lock, so
+they grow in commit order.
 
-Invariant: own events are passed over in the same transaction that wrote them, after the foreign ones before them were
-collected; so none is told twice, none is missed, and the order told is the order committed.
-Changes without an event (a cleared lease) are not seen here: whoever waits for one reads the row.
+Invariant: own events and notices are passed over in the same transaction that wrote them, after the foreign ones before
+them were collected; so none is told twice, none is missed, and the order told is the order committed.
+Invariant: what is unreadable of one run is logged and passed over; the others' is told (C5).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from sidestep.model.ports import Committed
+from sidestep.model.ports import Committed, Deleted
+from sidestep.store.notices import last_notice, notices_after
 from sidestep.store.row_cache import inputs_of_run
 from sidestep.store.rows import UNREADABLE, decode_event, decode_record
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from sidestep.model.events import JournalEvent
+    from sidestep.model.run import RunRecord
 
 log = logging.getLogger("sidestep.store")
 
@@ -35,6 +38,8 @@ class ForeignCommits:
     def __init__(self) -> None:
         # Everything up to here was told or is ours; None while nobody asks.
         self._position: int | None = None
+        # The last notice that was told or is ours.
+        self._notice = 0
         # Of the connection looked through last; None asks for a look whatever it says.
         self._data_version: int | None = None
         self._store_id: str | None = None
@@ -48,6 +53,7 @@ class ForeignCommits:
         self._store_id = _store_id(connection)
         self._data_version = None
         self._position = _last_position(connection)
+        self._notice = last_notice(connection)
 
     def stop(self) -> None:
         self._position = None
@@ -58,16 +64,17 @@ class ForeignCommits:
         if self.is_on and _store_id(connection) != self._store_id:
             self.start(connection)
 
-    def passed(self, own_position: int) -> None:
-        """Our own events up to `own_position` are committed."""
+    def passed(self, own_position: int, own_notice: int) -> None:
+        """Our own events up to `own_position`, and notices up to `own_notice`, are committed."""
         if self._position is not None:
             self._position = max(self._position, own_position)
+            self._notice = max(self._notice, own_notice)
 
     def may_have_new(self, data_version: int) -> bool:
         """Whether another connection has committed since the last look."""
         return self.is_on and data_version != self._data_version
 
-    def collect(self, connection: sqlite3.Connection, data_version: int) -> list[Committed]:
+    def collect(self, connection: sqlite3.Connection, data_version: int) -> list[Committed | Deleted]:
         """
         What others committed since the last look, in commit order; at most one entry per run and round of reading.
 
@@ -75,20 +82,33 @@ class ForeignCommits:
         """
         if self._position is None or data_version == self._data_version:
             return []
-        told: list[Committed] = []
+        told: list[Committed | Deleted] = []
+        position, notice = self._position, self._notice
+        # Runs whose row as it is now was told with an event: a notice of the same row is no news.
+        runs_told: set[str] = set()
         while True:
             rows = connection.execute(
                 "SELECT position, run, sequence, at_ms, CAST(body AS BLOB) FROM events WHERE position > ? "
                 "ORDER BY position LIMIT ?",
-                (self._position, _EVENTS_READ_MAX),
+                (position, _EVENTS_READ_MAX),
             ).fetchall()
             if not rows:
                 break
-            told.extend(_by_run(connection, rows))
-            self._position = rows[-1][0]
+            commits = _by_run(connection, rows)
+            told.extend(commits)
+            runs_told.update(committed.record.run_id for committed in commits)
+            position = rows[-1][0]
             if len(rows) < _EVENTS_READ_MAX:
                 break
-        self._data_version = data_version
+        for number, run_id, deleted_from in notices_after(connection, notice):
+            notice = number
+            if deleted_from is not None:
+                told.append(Deleted(run_id, deleted_from, mine=False))
+            elif run_id not in runs_told:
+                runs_told.add(run_id)
+                told.extend(_changed_row(connection, run_id))
+        # Only now: a look that breaks off has told nothing, and the next one begins where this one did.
+        self._position, self._notice, self._data_version = position, notice, data_version
         return told
 
 
@@ -105,13 +125,25 @@ def _by_run(connection: sqlite3.Connection, rows: list[tuple[int, int, int, int,
     told: list[Committed] = []
     for run, its_events in events.items():
         row = connection.execute("SELECT CAST(record AS BLOB) FROM runs WHERE run = ?", (run,)).fetchone()
-        inputs = inputs_of_run(connection, run)
-        try:
-            if row is not None and inputs is not None:
-                told.append(Committed(decode_record(row[0], inputs), tuple(its_events), mine=False))
-        except UNREADABLE:
-            log.exception("a run of another process is unreadable", extra={"run": run})
+        record = None if row is None else _readable(connection, run, row[0])
+        if record is not None:
+            told.append(Committed(record, tuple(its_events), mine=False))
     return told
+
+
+def _changed_row(connection: sqlite3.Connection, run_id: str) -> list[Committed]:
+    row = connection.execute("SELECT run, CAST(record AS BLOB) FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    record = None if row is None else _readable(connection, row[0], row[1])
+    return [] if record is None else [Committed(record, (), mine=False)]
+
+
+def _readable(connection: sqlite3.Connection, run: int, stored: bytes) -> RunRecord | None:
+    try:
+        inputs = inputs_of_run(connection, run)
+        return None if inputs is None else decode_record(stored, inputs)
+    except UNREADABLE:
+        log.exception("a run of another process is unreadable", extra={"run": run})
+        return None
 
 
 def read_data_version(connection: sqlite3.Connection) -> int:

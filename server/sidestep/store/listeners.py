@@ -1,45 +1,62 @@
 """
-Who hears of commits. Used on the event loop only.
+Who hears of commits and of deleted runs. Used on the event loop only.
 
 Invariant: every listener hears every commit, in commit order; one that raises does not keep it from the others (S8).
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from sidestep.model.ports import Committed, Deleted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidestep.model.ports import Committed
-
 log = logging.getLogger("sidestep.store")
+
+T = TypeVar("T")
 
 
 class Listeners:
     """The listeners of one store."""
 
     def __init__(self) -> None:
-        self._by_token: dict[int, Callable[[Committed], None]] = {}
-        self._next_token = 0
+        self._tokens = itertools.count()
+        self._of_commits: dict[int, Callable[[Committed], None]] = {}
+        self._of_deleted: dict[int, Callable[[Deleted], None]] = {}
 
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
         """Call `listener` with each commit until the returned function is called."""
-        token = self._next_token
-        self._next_token += 1
-        self._by_token[token] = listener
+        return self._add(self._of_commits, listener)
+
+    def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
+        """Call `listener` with each deleted run until the returned function is called."""
+        return self._add(self._of_deleted, listener)
+
+    def tell(self, told: Committed | Deleted) -> None:
+        """Call every listener; never raises."""
+        if isinstance(told, Committed):
+            _tell(self._of_commits, told, told.record.run_id)
+        else:
+            _tell(self._of_deleted, told, told.run_id)
+
+    def _add(self, listeners: dict[int, Callable[[T], None]], listener: Callable[[T], None]) -> Callable[[], None]:
+        token = next(self._tokens)
+        listeners[token] = listener
 
         def unlisten() -> None:
-            self._by_token.pop(token, None)
+            listeners.pop(token, None)
 
         return unlisten
 
-    def tell(self, committed: Committed) -> None:
-        """Call every listener; never raises."""
-        for listener in list(self._by_token.values()):
-            try:
-                listener(committed)
-            except Exception:
-                # What a listener does with a commit is its own: the commit stands and the others must hear of it.
-                log.exception("a listener failed", extra={"run_id": committed.record.run_id})
+
+def _tell(listeners: dict[int, Callable[[T], None]], told: T, run_id: str) -> None:
+    for listener in list(listeners.values()):
+        try:
+            listener(told)
+        except Exception:
+            # What a listener does with a commit is its own: the commit stands and the others must hear of it.
+            log.exception("a listener failed", extra={"run_id": run_id})

@@ -10,12 +10,14 @@ Invariant: what is stored is encoded, as on disk, so a value its caller goes on 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sidestep.model.errors import InvalidTransition, RunNotFound
 from sidestep.model.events import JournalEvent, decode_body
 from sidestep.model.journal import created, decide
-from sidestep.model.ports import Committed, Page
+from sidestep.model.nested import created_under, stopped_with_root
+from sidestep.model.ports import Committed, Deleted, Page
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import RunResult
 from sidestep.model.writes import StepOutput
@@ -29,7 +31,7 @@ from sidestep.store.results import result_text
 from sidestep.store.transaction import Applied, require_deletable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from sidestep.model.ports import Clock, RunFilter
     from sidestep.model.run import RunRecord, StepRecord
@@ -61,7 +63,7 @@ class InMemoryRunStore:
         self._is_watching = False
         self._kept: dict[str, str] = {}
         # Other stores' commits that were not told yet.
-        self._inbox: list[Committed] = []
+        self._inbox: list[Committed | Deleted] = []
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -84,6 +86,9 @@ class InMemoryRunStore:
 
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
         return self._listeners.listen(listener)
+
+    def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
+        return self._listeners.listen_deleted(listener)
 
     def watch(self, busy: bool | None) -> asyncio.Future[Any]:
         """As `SqliteRunStore.watch`; the pace makes no difference."""
@@ -181,9 +186,15 @@ class InMemoryRunStore:
         page = records[:limit]
         return Page(page, run_cursor(page[-1]) if len(records) > limit else None)
 
-    async def owned_runs(self) -> Sequence[RunRecord]:
+    async def owner_ids(self) -> Sequence[str]:
+        return sorted({record.owner.owner_id for record in await self.owned_runs() if record.owner is not None})
+
+    async def owned_runs(self, owner_ids: Collection[str] | None = None) -> Sequence[RunRecord]:
         self._require_usable()
-        return [run.record for run in self._journal.runs.values() if run.record.owner is not None]
+        owned = [run.record for run in self._journal.runs.values() if run.record.owner is not None]
+        return (
+            owned if owner_ids is None else [each for each in owned if each.owner and each.owner.owner_id in owner_ids]
+        )
 
     async def delete(self, run_id: str) -> None:
         await self._submit(lambda now_ms: self._delete(run_id))
@@ -233,8 +244,8 @@ class InMemoryRunStore:
                 settled.append((answer, None, error))
                 continue
             settled.append((answer, applied.answer, None))
-            if applied.told is not None:
-                self._tell(applied.told)
+            for told in applied.told:
+                self._tell(told)
         for answer, value, error in settled:
             if answer.done():
                 continue
@@ -243,19 +254,18 @@ class InMemoryRunStore:
             else:
                 answer.set_result(value)
 
-    def _tell(self, committed: Committed) -> None:
-        self._listeners.tell(committed)
-        if committed.events:
-            for other in self._journal.stores:
-                if other is not self and other._is_watching:
-                    other._inbox.append(Committed(committed.record, committed.events, mine=False))
-                    asyncio.get_running_loop().call_soon(other._hear)
+    def _tell(self, told: Committed | Deleted) -> None:
+        self._listeners.tell(told)
+        for other in self._journal.stores:
+            if other is not self and other._is_watching:
+                other._inbox.append(replace(told, mine=False))
+                asyncio.get_running_loop().call_soon(other._hear)
 
     def _hear(self) -> None:
         """Tell what other stores have committed."""
         inbox, self._inbox = self._inbox, []
-        for committed in inbox:
-            self._listeners.tell(committed)
+        for told in inbox:
+            self._listeners.tell(told)
 
     def _create(self, record: RunRecord, source: str) -> Applied:
         for run in self._journal.runs.values():
@@ -263,13 +273,19 @@ class InMemoryRunStore:
             if record.start_key is not None and (taken.folder, taken.start_key) == (record.folder, record.start_key):
                 return Applied((taken, False))
         assert hash_text(source) == record.source_hash, "a run is stored with the source its row names"
-        assert record.run_id not in self._journal.runs, "a run's id is new"
-        decision = created(record)
+        existing = self._journal.runs.get(record.run_id)
+        if record.is_root:
+            assert existing is None, "a run's id is new"
+            decision = created(record)
+        elif existing is not None:
+            return Applied((existing.record, False))
+        else:
+            decision = created_under(record, self._run(record.root_run_id).record)
         run = StoredRun(decision.record)
         put_decision(run, decision)
         self._keep_source(source)
         self._journal.runs[record.run_id] = run
-        return Applied((decision.record, True), Committed(decision.record, decision.events))
+        return Applied((decision.record, True), (Committed(decision.record, decision.events),))
 
     def _write(self, write: Write, now_ms: int) -> Applied:
         run = self._run(write.run_id)
@@ -278,7 +294,8 @@ class InMemoryRunStore:
         def step(key: str) -> StepRecord | None:
             return run.steps[key][1] if key in run.steps else None
 
-        decision = decide(record, write, step, now_ms)
+        root = record if record.is_root else self._run(record.root_run_id).record
+        decision = decide(record, root, write, step, now_ms)
         if decision.record == record and not decision.events:
             return Applied(record)
         for one in decision.steps:
@@ -289,7 +306,19 @@ class InMemoryRunStore:
                     raise damaged_output(name)
                 self._journal.outputs[name] = self._kept[name]
         put_decision(run, decision)
-        return Applied(decision.record, Committed(decision.record, decision.events))
+        members = self._stop_members(decision.record, now_ms) if decision.stops_members else ()
+        return Applied(decision.record, (Committed(decision.record, decision.events), *members))
+
+    def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
+        """Stop every nested run of the tree that is active."""
+        stopped: list[Committed] = []
+        for run in self._journal.runs.values():
+            member = run.record
+            if member.root_run_id == root.run_id and not member.is_root and member.is_active:
+                decision = stopped_with_root(member, root, now_ms)
+                put_decision(run, decision)
+                stopped.append(Committed(decision.record, decision.events))
+        return stopped
 
     def _keep_source(self, source: str) -> str:
         digest = hash_text(source)
@@ -316,4 +345,4 @@ class InMemoryRunStore:
         used = {step.output_file for run in runs.values() for _, step in run.steps.values()}
         for name in gone - used:
             self._journal.outputs.pop(name, None)
-        return Applied(None)
+        return Applied(None, (Deleted(run_id, record.folder),))

@@ -12,9 +12,11 @@ Invariant: a group stands in its owner's file before its leader may run, and sta
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sidestep.store.faults import store_fault
@@ -31,6 +33,11 @@ from sidestep.store.owner_file import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger("sidestep.owners")
+
+# A killed process is gone in milliseconds, unless it hangs in a system call that cannot be interrupted.
+_GONE_WITHIN_S = 2.0
+
 
 class ProcessGroups(Protocol):
     """What the owners ask the system about process groups; the executors' module of that name provides it."""
@@ -45,6 +52,10 @@ class ProcessGroups(Protocol):
 
     def kill_group(self, group_id: int) -> bool:
         """Send SIGKILL to every member; False when nobody was there."""
+        ...
+
+    def wait_gone(self, group_id: int, seconds: float) -> bool:
+        """Wait until no member is left, at most that long; False when one still is. Blocking."""
         ...
 
 
@@ -164,12 +175,16 @@ class OwnerDirectory:
 
     def stop_groups(self, owner_id: str, run_id: str | None = None) -> int:
         """
-        Kill the listed process groups of a dead or stopped owner that still match; returns how many.
+        Kill the listed process groups of a dead or stopped owner that still match, and wait until they are gone.
 
-        Blocking: finding the members of a group whose leader is gone reads the process table.
+        Blocking: finding the members of a group whose leader is gone reads the process table; the wait for all of them
+        takes at most 2 s.
 
         Args:
             run_id: Only the groups of this run; None for all.
+
+        Returns:
+            How many were killed.
         """
         try:
             content = self._path(owner_id).read_bytes()
@@ -179,11 +194,18 @@ class OwnerDirectory:
         if header is not None and header.boot != self._groups.boot_id():
             # The machine was started anew: the numbers belong to others.
             return 0
-        killed = 0
-        for entry in entries:
-            if run_id in (None, entry.run) and self._groups.group_matches(entry.group, entry.started_at):
-                killed += self._groups.kill_group(entry.group)
-        return killed
+        killed = [
+            entry.group
+            for entry in entries
+            if run_id in (None, entry.run)
+            and self._groups.group_matches(entry.group, entry.started_at)
+            and self._groups.kill_group(entry.group)
+        ]
+        ends_at = time.monotonic() + _GONE_WITHIN_S
+        for group in killed:
+            if not self._groups.wait_gone(group, max(0.0, ends_at - time.monotonic())):
+                log.warning("process group %d was killed and hangs in a system call", group)
+        return len(killed)
 
     def remove(self, owner_id: str) -> None:
         """Delete a dead owner's file, when no run names it any more; a living one's is left."""

@@ -30,7 +30,7 @@ from sidestep.store.rows import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sidestep.model.events import JournalEvent
     from sidestep.model.run import RunRecord, StepRecord
@@ -171,10 +171,17 @@ def list_runs(connection: sqlite3.Connection, run_filter: RunFilter, cursor: str
     return Page(records, place_cursor(rows[-1][1], rows[-1][2]) if more and rows else None)
 
 
-def owned_runs(connection: sqlite3.Connection) -> Sequence[RunRecord]:
-    """Every readable run that names an owner."""
-    rows = connection.execute("SELECT run FROM runs WHERE owner_id IS NOT NULL ORDER BY run").fetchall()
-    return [record for (run,) in rows if (record := _readable(connection, run)) is not None]
+def owner_ids(connection: sqlite3.Connection) -> Sequence[str]:
+    """The owners that rows name, each once; walks an index that has no other rows."""
+    found = connection.execute("SELECT DISTINCT owner_id FROM runs WHERE owner_id IS NOT NULL").fetchall()
+    return [owner_id for (owner_id,) in found]
+
+
+def owned_runs(connection: sqlite3.Connection, owners: Collection[str] | None) -> Sequence[RunRecord]:
+    """Every readable run that names one of these owners; None for any."""
+    rows = connection.execute("SELECT run, owner_id FROM runs WHERE owner_id IS NOT NULL ORDER BY run").fetchall()
+    runs = [run for run, owner_id in rows if owners is None or owner_id in owners]
+    return [record for run in runs if (record := _readable(connection, run)) is not None]
 
 
 def store_id(connection: sqlite3.Connection) -> str:

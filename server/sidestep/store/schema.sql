@@ -1,4 +1,4 @@
--- The store's schema, version 1. Later versions are in migrations.py and only add.
+-- The store's schema, version 1. Later versions are in schema_N.sql and only add.
 -- JSON and texts are TEXT; a text with lone surrogates (JavaScript can send them) is kept as a BLOB of its bytes.
 
 CREATE TABLE meta (
@@ -46,7 +46,7 @@ CREATE TABLE inputs (
     script_ref NOT NULL
 );
 
---: a position is never used again, also after the newest run was deleted, so watchers miss nothing.
+-- AUTOINCREMENT: a position is never used again, also after the newest run was deleted, so watchers miss nothing.
 CREATE TABLE events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     run INTEGER NOT NULL,

@@ -9,6 +9,7 @@ Source: SQLite, "Write-Ahead Logging"; `synchronous=FULL` makes each commit surv
 
 from __future__ import annotations
 
+import sqlite3
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -19,23 +20,25 @@ from sidestep.store.call_thread import CallThread
 from sidestep.store.connection import MOUNT_TABLE, Link, StoreFile, no_preparation
 from sidestep.store.faults import closed_store
 from sidestep.store.listeners import Listeners
+from sidestep.store.migrations import CURRENT
 from sidestep.store.outputs import OutputFolder, exceeds_utf8
 from sidestep.store.reader import Reader
 from sidestep.store.results import ResultFolder
+from sidestep.store.sweep import sweep
 from sidestep.store.transaction import Applied, Tables
 from sidestep.store.writer import Writer
 
 if TYPE_CHECKING:
     import asyncio
-    import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from sidestep.model.events import JournalEvent
-    from sidestep.model.ports import Clock, Committed, Page, RunFilter
+    from sidestep.model.ports import Clock, Committed, Deleted, Page, RunFilter
     from sidestep.model.run import RunRecord, RunResult, StepRecord
     from sidestep.settings import Settings
     from sidestep.store.location import StoreLocation
+    from sidestep.store.migrations import Schema
 
 # Outputs written to files whose steps are not committed yet, kept to write them again should the file be deleted.
 _KEPT_TEXTS_MAX = 64
@@ -58,7 +61,7 @@ class SqliteRunStore:
         location: The database and the folders beside it.
         clock: Gives the time of commits.
         settings: Limits and paces.
-        mount_table, prepare: As in `StoreFile`.
+        mount_table, prepare, schema, connection_type: As in `StoreFile`.
     """
 
     def __init__(
@@ -69,15 +72,26 @@ class SqliteRunStore:
         *,
         mount_table: Path = MOUNT_TABLE,
         prepare: Callable[[sqlite3.Connection], None] = no_preparation,
+        schema: Schema = CURRENT,
+        connection_type: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._listeners = Listeners()
-        self._store_file = StoreFile(location.database, settings.busy_timeout_ms, mount_table, prepare)
+        self._store_file = StoreFile(
+            location.database,
+            location.owners,
+            settings.busy_timeout_ms,
+            mount_table,
+            prepare,
+            schema,
+            connection_type,
+        )
         self._outputs = OutputFolder(location.outputs)
         self._results = ResultFolder(location.results)
         self._kept: OrderedDict[str, str] = OrderedDict()
         self._parts: _Parts | None = None
+        self._is_swept = False
 
     async def __aenter__(self) -> Self:
         try:
@@ -109,6 +123,9 @@ class SqliteRunStore:
             )
             self._parts = _Parts(writer, reader, CallThread("sidestep-files"))
         await self._parts.writer.submit(lambda tables, now_ms: Applied(None))
+        if not self._is_swept:
+            self._is_swept = True
+            self._parts.files.send(self._sweep)
 
     async def close(self) -> None:
         """Write what is queued and end the threads. Calls made later answer that the store is closed."""
@@ -120,6 +137,9 @@ class SqliteRunStore:
 
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
         return self._listeners.listen(listener)
+
+    def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
+        return self._listeners.listen_deleted(listener)
 
     def watch(self, busy: bool | None) -> asyncio.Future[Any]:
         """
@@ -202,8 +222,11 @@ class SqliteRunStore:
             lambda connection: queries.list_runs(connection, run_filter, cursor, limit)
         )
 
-    async def owned_runs(self) -> Sequence[RunRecord]:
-        return await self._open_parts.reader.read(queries.owned_runs)
+    async def owner_ids(self) -> Sequence[str]:
+        return await self._open_parts.reader.read(queries.owner_ids)
+
+    async def owned_runs(self, owner_ids: Collection[str] | None = None) -> Sequence[RunRecord]:
+        return await self._open_parts.reader.read(lambda connection: queries.owned_runs(connection, owner_ids))
 
     async def delete(self, run_id: str) -> None:
         writer = self._open_parts.writer
@@ -224,6 +247,14 @@ class SqliteRunStore:
         if self._parts is None:
             raise closed_store()
         return self._parts
+
+    def _sweep(self) -> int:
+        return sweep(
+            self._store_file,
+            (self._outputs.folder, self._results.folder),
+            before_s=self._clock.now_ms() / 1000 - self._settings.sweep_age_s,
+            files_max=self._settings.sweep_files_max,
+        )
 
     def _restore_output(self, name: str) -> bool:
         """Write an output again whose file was deleted before its step was committed. Called in the writer's thread."""

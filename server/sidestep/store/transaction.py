@@ -9,15 +9,18 @@ write leaves nothing behind and the others of its transaction stand.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.errors import InvalidTransition, RunNotFound, StoreUnavailable
+from sidestep.model.errors import DataDamaged, InvalidTransition, RunNotFound, StoreUnavailable
 from sidestep.model.journal import created, decide
-from sidestep.model.ports import Committed
+from sidestep.model.nested import created_under, stopped_with_root
+from sidestep.model.ports import Committed, Deleted
 from sidestep.model.replay_key import hash_text
-from sidestep.model.run import STOPPED, RunRecord, RunStatus, StepStatus
+from sidestep.model.run import ACTIVE, STOPPED, RunRecord, RunStatus, StepStatus
+from sidestep.store.notices import Notices
 from sidestep.store.row_cache import RowCache
 from sidestep.store.rows import encode_event_body, encode_record, inputs_of, pack_text, search_words
 
@@ -30,12 +33,20 @@ if TYPE_CHECKING:
     from sidestep.store.outputs import OutputFolder
 
 
+log = logging.getLogger("sidestep.store")
+
+_ACTIVE_WORDS = ", ".join(f"'{status.value}'" for status in sorted(ACTIVE, key=lambda status: status.value))
+_SELECT_ACTIVE_MEMBERS = (
+    f"SELECT run_id FROM runs WHERE root_run_id = ? AND run_id != ? AND status IN ({_ACTIVE_WORDS}) ORDER BY run"
+)
+
+
 @dataclass(frozen=True)
 class Applied:
-    """What a write left: its answer, and what listeners are told (None when nothing changed)."""
+    """What a write left: its answer, and what listeners are told, in order; nothing when nothing changed."""
 
     answer: Any
-    told: Committed | None = None
+    told: tuple[Committed | Deleted, ...] = ()
 
 
 class Tables:
@@ -53,6 +64,7 @@ class Tables:
         self._outputs = outputs
         self._restore_output = restore_output
         self._rows = RowCache(connection)
+        self._notices = Notices(connection)
         self._position = 0
 
     def begin(self, data_version: int) -> bool:
@@ -66,6 +78,7 @@ class Tables:
             Whether others have committed since the last transaction here, or there was none.
         """
         self._position = 0
+        self._notices.begin()
         return self._rows.begin(data_version)
 
     def rolled_back(self) -> None:
@@ -75,6 +88,11 @@ class Tables:
         """Write back what is held in memory; returns the position of the transaction's last event, 0 without one."""
         self._position = self._rows.flush() or self._position
         return self._position
+
+    @property
+    def last_notice(self) -> int:
+        """Number of the transaction's last notice, 0 without one."""
+        return self._notices.last
 
     def create(self, record: RunRecord, source: str) -> Applied:
         """Answers (row, created) as `RunStore.create`."""
@@ -86,8 +104,14 @@ class Tables:
                 return Applied((self._rows.row(taken[0]).record, False))
         assert hash_text(source) == record.source_hash, "a run is stored with the source its row names"
         exists = self._connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (record.run_id,)).fetchone()
-        assert exists is None, "a run's id is new"
-        decision = created(record)
+        if record.is_root:
+            assert exists is None, "a run's id is new"
+            decision = created(record)
+        elif exists is not None:
+            # A nested run's id is derived from its step: an earlier execution made it.
+            return Applied((self._rows.row(record.run_id).record, False))
+        else:
+            decision = created_under(record, self._rows.row(record.root_run_id).record)
         encoded, inputs = encode_record(decision.record), inputs_of(record)
         for event in decision.events:
             encode_event_body(event.body)
@@ -106,26 +130,46 @@ class Tables:
             (run, pack_text(inputs.args_json), pack_text(inputs.args_schema_json), pack_text(inputs.script_ref)),
         )
         self._rows.put(self._rows.row(record.run_id), decision.record, decision.events, ())
-        return Applied((decision.record, True), Committed(decision.record, decision.events))
+        return Applied((decision.record, True), (Committed(decision.record, decision.events),))
 
     def write(self, write: Write, now_ms: int) -> Applied:
         """Answers the row after `write`; raises what `decide` raises, and `RunNotFound`."""
         row = self._rows.row(write.run_id)
         record = row.record
-        decision = decide(record, write, partial(self._rows.step, row), now_ms)
+        root = record if record.is_root else self._rows.row(record.root_run_id).record
+        decision = decide(record, root, write, partial(self._rows.step, row), now_ms)
         after = decision.record
         if after is record or (not decision.events and after == record):
             return Applied(record)
         assert not decision.events or decision.events[0].sequence == record.sequence + 1, "sequences have no gap"
         self._require_outputs(decision.steps)
         self._rows.put(row, after, decision.events, decision.steps)
+        if not decision.events:
+            self._notices.row_changed(after.run_id)
         if decision.supersede_failed:
             self.flush()
             self._connection.execute(
                 "UPDATE steps SET status = ? WHERE run = ? AND status = ?",
                 (StepStatus.SUPERSEDED.value, row.run, StepStatus.FAILED.value),
             )
-        return Applied(after, Committed(after, decision.events))
+        members = self._stop_members(after, now_ms) if decision.stops_members else ()
+        return Applied(after, (Committed(after, decision.events), *members))
+
+    def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
+        """Stop every nested run of the tree that is active: in the transaction that stops its root."""
+        self.flush()
+        stopped: list[Committed] = []
+        for (run_id,) in self._connection.execute(_SELECT_ACTIVE_MEMBERS, (root.run_id, root.run_id)).fetchall():
+            try:
+                row = self._rows.row(run_id)
+            except DataDamaged:
+                # A damaged one must not keep the others running (C5).
+                log.exception("a nested run is unreadable", extra={"run_id": run_id})
+                continue
+            decision = stopped_with_root(row.record, root, now_ms)
+            self._rows.put(row, decision.record, decision.events, ())
+            stopped.append(Committed(decision.record, decision.events))
+        return stopped
 
     def store_source(self, source: str) -> Applied:
         """Answers the source's hash."""
@@ -142,10 +186,12 @@ class Tables:
         Reads no row's JSON, so that a damaged run can be removed.
         """
         self.flush()
-        found = self._connection.execute("SELECT root_run_id, status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        found = self._connection.execute(
+            "SELECT root_run_id, status, folder FROM runs WHERE run_id = ?", (run_id,)
+        ).fetchone()
         if found is None:
             raise RunNotFound(run_id=run_id)
-        root, status = found
+        root, status, folder = found
         if root != run_id:
             raise InvalidTransition(
                 run_id=run_id, status=status, why="only the root of a tree can be deleted", root_run_id=root
@@ -162,7 +208,8 @@ class Tables:
             for table in ("steps", "events", "inputs", "runs"):
                 self._connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
             self._rows.drop(member)
-        return Applied((files, [member for _, member, _, _ in tree]))
+        self._notices.deleted(run_id, folder)
+        return Applied((files, [member for _, member, _, _ in tree]), (Deleted(run_id, folder),))
 
     def remove_unused(self, files: Iterable[str]) -> Applied:
         """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from sidestep.model.ports import Clock, Committed
+    from sidestep.model.ports import Clock, Committed, Deleted
     from sidestep.store.connection import Link
     from sidestep.store.transaction import Tables
     from sidestep.store.writer_thread import Apply
@@ -46,7 +46,7 @@ class Writer:
         link: Link,
         make_tables: Callable[[sqlite3.Connection], Tables],
         clock: Clock,
-        tell: Callable[[Committed], None],
+        tell: Callable[[Committed | Deleted], None],
         lazy_write_s: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Generator, Iterator
 
-    from sidestep.model.ports import Clock, Committed
+    from sidestep.model.ports import Clock, Committed, Deleted
     from sidestep.store.connection import Link
     from sidestep.store.transaction import Applied, Tables
 
@@ -70,7 +70,7 @@ class Settled:
 class Delivery:
     """What the loop does next: tell the commits in order, then let the waiting callers go on."""
 
-    told: list[Committed] = field(default_factory=list["Committed"])
+    told: list[Committed | Deleted] = field(default_factory=list["Committed | Deleted"])
     settled: list[Settled] = field(default_factory=list[Settled])
 
 
@@ -155,19 +155,19 @@ class WriterThread:
             delivery.settled = _failed(jobs, error)
         self._deliver(delivery)
 
-    def _transact(self, jobs: list[Job], told: list[Committed]) -> list[Settled]:
+    def _transact(self, jobs: list[Job], told: list[Committed | Deleted]) -> list[Settled]:
         """Write all jobs in one transaction; adds what is to be told to `told`: foreign commits also when it fails."""
         connection, tables = self._connected()
         connection.execute("BEGIN IMMEDIATE")
         # The write lock is held from here on: what others have committed stays as it is.
         data_version = read_data_version(connection)
         if tables.begin(data_version):
-            require_known_version(connection, self._link.store_file.path)
+            require_known_version(connection, self._link.store_file.path, self._link.store_file.schema)
         # Told before our own, because committed before.
         told.extend(self._foreign.collect(connection, data_version))
         now_ms = self._clock.now_ms()
         settled: list[Settled] = []
-        own: list[Committed] = []
+        own: list[Committed | Deleted] = []
         for job in jobs:
             changes = connection.total_changes
             try:
@@ -181,11 +181,10 @@ class WriterThread:
                 settled.append(Settled(job.answer, error=error))
                 continue
             settled.append(Settled(job.answer, applied.answer))
-            if applied.told is not None:
-                own.append(applied.told)
+            own.extend(applied.told)
         position = tables.flush()
         connection.execute("COMMIT")
-        self._foreign.passed(position)
+        self._foreign.passed(position, tables.last_notice)
         told.extend(own)
         return settled
 

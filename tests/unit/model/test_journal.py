@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from sidestep.model.decision import Decision
 from sidestep.model.errors import ClaimSuperseded, InvalidTransition, LeaseLost, RunLeased, SidestepError, StepConflict
 from sidestep.model.events import Logged, PhaseEntered, StatusChanged, StepChanged, decode_body, encode_body
-from sidestep.model.journal import Decision, created, decide
+from sidestep.model.journal import created, decide
 from sidestep.model.run import (
     Attention,
     Failure,
@@ -65,7 +66,7 @@ class Journal:
         self._put(decision)
 
     def write(self, write: Write) -> RunRecord:
-        decision = decide(self.record, write, self.steps.get, self.now_ms)
+        decision = decide(self.record, self.record, write, self.steps.get, self.now_ms)
         self._put(decision)
         return self.record
 

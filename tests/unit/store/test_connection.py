@@ -22,7 +22,7 @@ def test_the_store_and_its_folder_are_private_whatever_the_umask(tmp_path: Path)
     path = tmp_path / "new" / "folder" / "store.db"
     before = os.umask(0)
     try:
-        connection = StoreFile(path, busy_timeout_ms=100).connect(read_only=False)
+        connection = StoreFile(path, path.with_name("owners"), busy_timeout_ms=100).connect(read_only=False)
         connection.execute("INSERT INTO sources VALUES ('h', 't')")
         modes = {name: stat.S_IMODE((path.parent / name).stat().st_mode) for name in os.listdir(path.parent)}
     finally:
@@ -33,7 +33,7 @@ def test_the_store_and_its_folder_are_private_whatever_the_umask(tmp_path: Path)
 
 
 def test_every_connection_is_wal_and_full(tmp_path: Path) -> None:
-    store_file = StoreFile(tmp_path / "store.db", busy_timeout_ms=100)
+    store_file = StoreFile(tmp_path / "store.db", tmp_path / "owners", busy_timeout_ms=100)
     for read_only in (False, True):
         connection = store_file.connect(read_only=read_only)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -43,7 +43,7 @@ def test_every_connection_is_wal_and_full(tmp_path: Path) -> None:
 
 
 def test_a_read_only_connection_writes_nothing(tmp_path: Path) -> None:
-    connection = StoreFile(tmp_path / "store.db", busy_timeout_ms=100).connect(read_only=True)
+    connection = StoreFile(tmp_path / "store.db", tmp_path / "owners", busy_timeout_ms=100).connect(read_only=True)
     with pytest.raises(sqlite3.OperationalError):
         connection.execute("DELETE FROM runs")
     connection.close()
@@ -56,7 +56,7 @@ def test_ten_that_make_the_store_at_once_make_one(tmp_path: Path) -> None:
 
     def make() -> None:
         gate.wait()
-        connection = StoreFile(path, busy_timeout_ms=10_000).connect(read_only=False)
+        connection = StoreFile(path, path.with_name("owners"), busy_timeout_ms=10_000).connect(read_only=False)
         identities.append(connection.execute("SELECT value FROM meta").fetchone()[0])
         connection.close()
 
@@ -70,7 +70,7 @@ def test_ten_that_make_the_store_at_once_make_one(tmp_path: Path) -> None:
 
 
 def test_a_dropped_link_connects_anew(tmp_path: Path) -> None:
-    link = Link(StoreFile(tmp_path / "store.db", busy_timeout_ms=100), read_only=False)
+    link = Link(StoreFile(tmp_path / "store.db", tmp_path / "owners", busy_timeout_ms=100), read_only=False)
     first = link.get()
     assert link.get() is first
     link.drop()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidestep.settings import Settings
+from sidestep.store import notices
 from sidestep.store.location import StoreLocation
 from sidestep.store.sqlite import SqliteRunStore
 from tests.contract.stores import SOURCE, completed, logged, new_run, running, started, stopped
@@ -75,6 +76,36 @@ async def test_j8_a_step_costs_the_same_in_a_run_with_a_megabyte_of_arguments(tm
         commits, dear = await measured.steps(large, range(20))
         assert commits == 1
         assert dear <= cheap + WAL_FRAME_BYTES
+
+
+async def test_a_step_makes_no_notice_and_few_statements(tmp_path: Path) -> None:
+    statements: list[str] = []
+    path = tmp_path / "store.db"
+
+    def trace(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(statements.append)
+
+    async with SqliteRunStore(StoreLocation(path), FakeClock(), SETTINGS, prepare=trace) as store:
+        await store.watch(True)
+        record = await running(store)
+        await store.write(completed(record, "first"))
+        statements.clear()
+        await store.write(completed(record, "a"))
+        words = [statement.split()[0] for statement in statements]
+        # Begin, data_version, the step's look-up, its event, the position, run and step rows, commit.
+        assert words == ["BEGIN", "PRAGMA", "SELECT", "INSERT", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+        assert not any("notices" in statement for statement in statements)
+
+
+async def test_notices_are_few_whatever_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "KEPT_MAX", 3)
+    path = tmp_path / "store.db"
+    async with SqliteRunStore(StoreLocation(path), FakeClock(), SETTINGS) as store:
+        for number in range(1, 9):
+            await store.delete((await stopped(store, number)).run_id)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT notice FROM notices").fetchall() == [(6,), (7,), (8,)]
+    connection.close()
 
 
 async def test_writes_made_at_once_share_a_commit(tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +15,14 @@ from sidestep.model.ports import RunFilter
 from sidestep.model.writes import Append
 from sidestep.settings import Settings
 from sidestep.store.location import StoreLocation
+from sidestep.store.migrations import CURRENT
 from sidestep.store.sqlite import SqliteRunStore
 from tests.contract.stores import SOURCE, completed, logged, new_run, running, sequences
 from tests.support.fake_clock import FakeClock
+from tests.support.unprivileged import unprivileged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 SETTINGS = Settings(busy_timeout_ms=50)
 
@@ -91,9 +91,9 @@ async def test_c4_a_damaged_database(tmp_path: Path) -> None:
     path.write_bytes(bytes(content))
     store = make(path)
     await store.open()
-    with pytest.raises(StoreUnavailable, match="damaged"):
+    with pytest.raises(StoreUnavailable, match="is damaged"):
         await store.create(new_run(), SOURCE)
-    with pytest.raises(StoreUnavailable, match="damaged"):
+    with pytest.raises(StoreUnavailable, match="is damaged"):
         await store.list_runs(RunFilter(), cursor=None, limit=1)
     await store.close()
 
@@ -102,14 +102,15 @@ async def test_c4_a_newer_store_is_refused_at_opening_and_by_every_write(tmp_pat
     path = tmp_path / "store.db"
     async with make(path) as store:
         record = await running(store)
-        other = sqlite3.connect(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("UPDATE meta SET value = '99' WHERE name = 'oldestWriter'")
         other.execute("PRAGMA user_version = 99")
         other.close()
         with pytest.raises(StoreUnavailable, match="newer Sidestep"):
             await store.write(logged(record, "x"))
         await check_refused(store, "newer Sidestep")
         other = sqlite3.connect(path)
-        other.execute("PRAGMA user_version = 1")
+        other.execute(f"PRAGMA user_version = {CURRENT.version}")
         other.close()
         assert (await store.write(logged(record, "x"))).sequence == 3
 
@@ -158,27 +159,6 @@ async def test_c4_a_batch_that_cannot_be_committed_fails_whole(tmp_path: Path) -
     assert told == []
     assert (await store.write(completed(record, "a"))).sequence == 3
     await store.close()
-
-
-@pytest.fixture
-def public_folder() -> Iterator[Path]:
-    """A folder an unprivileged user may use: pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o777)
-        yield Path(name)
-
-
-@contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
-    """Root may write everywhere: be somebody else meanwhile."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")

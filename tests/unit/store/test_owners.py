@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -175,9 +174,9 @@ def test_f4_the_groups_of_a_dead_owner_that_still_match_are_killed(
     with make(tmp_path, "owner-a") as owners:
         assert owners.stop_groups("owner-b", "run_other") == 0
         assert owners.stop_groups("owner-b", "run_1") == 2
+        # Gone on return, so that whoever claims the run next never meets a dying copy.
+        assert [process_group.group_alive(group.pid) for group in (family, orphaned)] == [False, False]
         assert family.wait(5) == -signal.SIGKILL
-        for group in (family, orphaned):
-            assert asyncio.run(process_group.gone_within(group.pid, 10, asyncio.sleep))
         assert spared.poll() is None
         assert owners.stop_groups("owner-b") == 0
 
@@ -202,6 +201,9 @@ def test_f4_after_a_restart_of_the_machine_nothing_is_killed(
             self.killed.append(group_id)
             return True
 
+        def wait_gone(self, group_id: int, seconds: float) -> bool:
+            return True
+
     groups = AfterBoot()
     with OwnerDirectory(tmp_path, "owner-a", groups) as owners:
         owners.record("run_1", 4242, 1.0)
@@ -219,3 +221,34 @@ def test_a_damaged_line_hides_no_other(tmp_path: Path) -> None:
             file.seek(SLOT_BYTES)
             file.write(b"\xff" * 20)
         assert listed(tmp_path, "owner-a") == [102]
+
+
+def test_f4_a_killed_group_is_waited_for_until_it_is_gone(tmp_path: Path) -> None:
+    """One that hangs in a system call is not waited for for ever."""
+
+    class Reluctant:
+        """Groups that are gone only when they were waited for; 102 never is."""
+
+        def __init__(self) -> None:
+            self.waited: list[tuple[int, float]] = []
+
+        def boot_id(self) -> str:
+            return ""
+
+        def group_matches(self, group_id: int, leader_started_at: float) -> bool:
+            return True
+
+        def kill_group(self, group_id: int) -> bool:
+            return group_id != 103
+
+        def wait_gone(self, group_id: int, seconds: float) -> bool:
+            self.waited.append((group_id, seconds))
+            return group_id != 102
+
+    groups = Reluctant()
+    with OwnerDirectory(tmp_path, "owner-a", groups) as owners:
+        for group in (101, 102, 103):
+            owners.record("run_1", group, 1.0)
+        assert owners.stop_groups("owner-a", "run_1") == 2
+    assert [group for group, _ in groups.waited] == [101, 102]
+    assert all(0 < seconds <= 2.0 for _, seconds in groups.waited)

@@ -10,14 +10,22 @@ import pytest
 from sidestep.model.errors import DataDamaged, RunNotFound
 from sidestep.model.ports import RunFilter
 from sidestep.model.replay_key import hash_text
+from sidestep.model.run import RunStatus
+from sidestep.model.writes import Recover
+from sidestep.service.recovery import Recovery
+from sidestep.service.watch_pace import WatchPace
 from sidestep.settings import Settings
 from sidestep.store.location import StoreLocation
 from sidestep.store.sqlite import SqliteRunStore
-from tests.contract.stores import SOURCE, completed, interrupt, logged, running, stopped
+from tests.contract.stores import OWNER, SOURCE, completed, interrupt, logged, new_run, running, stopped
 from tests.support.fake_clock import FakeClock
+from tests.support.service_harness import LivingOwners
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    from sidestep.model.run import RunRecord
 
 
 def make(path: Path) -> SqliteRunStore:
@@ -122,3 +130,101 @@ async def test_j7_a_source_that_was_changed_in_the_store_is_refused(tmp_path: Pa
     async with make(path) as store:
         with pytest.raises(DataDamaged, match="script"):
             await store.read_source(hash_text(SOURCE))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE inputs SET args_json = X'FF' WHERE run = 1",
+        "UPDATE runs SET record = '{' WHERE run = 1",
+        "DELETE FROM inputs WHERE run = 1",
+        "UPDATE runs SET run_id = CAST(X'FF' AS TEXT) WHERE run = 1",
+    ],
+)
+async def test_c5_a_damaged_run_of_another_process_hides_no_other_commit(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store, make(path) as other:
+        bad, good = await running(other, 1), await running(other, 2)
+        mine = await running(store, 3)
+        await store.watch(True)
+        told: list[tuple[str, int]] = []
+        store.listen(lambda committed: told.append((committed.record.run_id, committed.record.sequence)))
+        await other.write(logged(bad, "theirs"))
+        await other.write(logged(good, "theirs"))
+        # Both a look and a transaction of ours come across the damage.
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute(damage)
+        connection.execute("INSERT INTO notices (run_id) VALUES (?)", (bad.run_id,))
+        body = '{"type":"log","message":"x"}'
+        connection.execute("INSERT INTO events (run, sequence, at_ms, body) VALUES (1, 9, 0, ?)", (body,))
+        connection.close()
+        assert (await store.write(logged(mine, "ours"))).sequence == 3
+        await store.write(logged(mine, "ours"))
+        assert [each for each in told if each[0] != bad.run_id] == [
+            (good.run_id, 3),
+            (mine.run_id, 3),
+            (mine.run_id, 4),
+        ]
+
+
+async def test_c5_a_damaged_nested_run_does_not_keep_its_tree_from_being_recovered(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        root = await running(store, 1)
+        tree = {"owner": None, "parent_run_id": root.run_id, "root_run_id": root.run_id, "depth": 1}
+        for number in (2, 3):
+            await store.create(new_run(number, **tree), SOURCE)
+    spoil(path, "UPDATE runs SET record = 'x' WHERE run = 2")
+    async with make(path) as store:
+        stopped_root = await store.write(Recover(root.run_id, OWNER.owner_id))
+        assert stopped_root.status is RunStatus.INTERRUPTED
+        assert (await store.read(new_run(3).run_id)).status is RunStatus.INTERRUPTED
+        with pytest.raises(DataDamaged):
+            await store.read(new_run(2).run_id)
+
+
+async def test_c5_an_unreadable_run_keeps_no_other_from_being_recovered_nor_watched(tmp_path: Path) -> None:
+    """The rows that name a dead owner are found, whatever the others look like."""
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        for number in (1, 2, 3):
+            await running(store, number)
+    spoil(path, "UPDATE inputs SET script_ref = X'FF' WHERE run = 2")
+    async with make(path) as store:
+        owned = await store.owned_runs()
+        assert [record.created_at_ms for record in owned] == [1000, 3000]
+        recovered = [await store.write(Recover(record.run_id, OWNER.owner_id)) for record in owned]
+        assert {record.status for record in recovered} == {RunStatus.INTERRUPTED}
+        # Nor does a list stop at it.
+        assert len((await store.list_runs(RunFilter(), cursor=None, limit=9)).items) == 2
+
+
+async def test_c5_a_text_that_is_no_utf8_hides_no_other_run(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        await running(store, 1)
+        good = await running(store, 2)
+    spoil(path, "UPDATE runs SET run_id = CAST(X'72FF' AS TEXT), record = 'x' WHERE run = 1")
+    async with make(path) as store:
+        assert (await store.list_runs(RunFilter(), cursor=None, limit=9)).items == [good]
+        assert await store.owned_runs() == [good]
+
+
+class EarlierStore(SqliteRunStore):
+    """Answers what it read before the damage."""
+
+    seen: Sequence[RunRecord] = ()
+
+    async def owned_runs(self, owner_ids: Collection[str] | None = None) -> Sequence[RunRecord]:
+        return self.seen
+
+
+async def test_c5_a_run_damaged_while_it_is_recovered_keeps_no_other_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        seen = [await running(store, number) for number in (1, 2, 3)]
+    spoil(path, "UPDATE runs SET record = 'x' WHERE run = 2")
+    async with EarlierStore(StoreLocation(path), FakeClock(), Settings()) as store:
+        store.seen = seen
+        recovery = Recovery(store, LivingOwners("owner-z", dead={OWNER.owner_id}), FakeClock(), WatchPace(store.watch))
+        assert [record.run_id for record in await recovery.recover_dead()] == [seen[0].run_id, seen[2].run_id]
