@@ -153,7 +153,7 @@ def workflow(
     on_error: OnError = "raise",
 ) -> Step[Any]:
     """
-    Run another workflow as a child of this run. Arrives with a later version of Sidestep.
+    Run another workflow as a child of this run: with a journal of its own, stopped and resumed with this one.
 
     Args:
         name_or_path: A workflow's name, or a path inside the workspace.
@@ -166,6 +166,12 @@ def workflow(
 
     Returns:
         What the child's `main` returned.
+
+    Raises:
+        RuntimeError: The child failed, or could not start; `failure(error)` tells which.
+        TimeoutError: It took longer than `timeout_s`.
+
+    Limits: 8 levels of workflows below the first; a result of 1 MiB.
     """
     _only_in_a_script("workflow")
 

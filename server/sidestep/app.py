@@ -131,7 +131,6 @@ class Application:
         # Listed before the recovery, which then needs their files no more; who dies from now on keeps its own.
         dead = [owner_id for owner_id in owners.owner_ids() if not owners.is_alive(owner_id)]
         await service.open()
-        store.watch(busy=True)
         for owner_id in dead:
             owners.remove(owner_id)
         return service

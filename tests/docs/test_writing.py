@@ -22,7 +22,7 @@ from tests.docs.documents import ROOT, WRITING, code_spans, fences, sections, ta
 if TYPE_CHECKING:
     from tests.docs.documents import Fence
 
-LATER = {"agent", "ask", "workflow", "apply_patch"}
+LATER = {"agent", "ask", "apply_patch"}
 SERVED = sorted(set(sidestep.__all__) - LATER)
 UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024**2}
 
@@ -94,6 +94,8 @@ def test_the_limits_are_those_of_the_settings() -> None:
     limits = Settings()
     told = {row[0]: amount(row[1]) for row in table_rows(sections(WRITING)["Limits"])}
     assert told == {
+        "workflows below one another": limits.nested_depth_max,
+        "active runs of one process, nested ones counted": limits.active_runs_max,
         "a script": limits.script_bytes_max,
         "the arguments of a run, or the input of a step": limits.args_bytes_max,
         "each stream of a command": limits.command_stream_bytes_max,

@@ -347,6 +347,7 @@ class Connection:
         self.notifier = Notifier(
             self._send,
             is_mine=lambda record: False,
+            is_mine_folder=lambda folder: False,
             request_of=lambda run_id: None,
             settings=h.settings,
             loop=asyncio.get_running_loop(),

@@ -23,7 +23,7 @@ from tests.support.scripted_executor import OUTPUT, ScriptedExecutor
 from tests.support.service_harness import ONE_STEP, Harness, LivingOwners
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from sidestep.model.abort import AbortSignal
@@ -90,8 +90,8 @@ class OddOwners(LivingOwners):
 class LateStore(InMemoryRunStore):
     """Lists a run that was deleted after the list was read."""
 
-    async def owned_runs(self) -> Sequence[RunRecord]:
-        return [new_run(7, owner=OTHER_OWNER), *await super().owned_runs()]
+    async def owned_runs(self, owner_ids: Collection[str] | None = None) -> Sequence[RunRecord]:
+        return [new_run(7, owner=OTHER_OWNER), *await super().owned_runs(owner_ids)]
 
 
 async def test_c5_recovery_goes_on_although_a_run_was_deleted_meanwhile(tmp_path: Path) -> None:

@@ -126,8 +126,13 @@ class _Driver:
             folder=str(self._folder),
             task_id="task_test",
             attempt=1,
+            require_claim=_claimed,
         )
         await self._done.put((call.call_id, await self._executor.execute(request, self._signal)))
+
+
+async def _claimed() -> None:
+    """Nobody else could have the run: it has no journal."""
 
 
 def _settled(call_id: int, outcome: StepOutcome) -> Settled:

@@ -30,6 +30,8 @@ class ScriptedExecutor:
         self.held: set[str] = set()
         # Ids of steps that do not react to their abort signal.
         self.deaf: set[str] = set()
+        # Ask whether the run is still ours before a step counts as begun, as real executors do.
+        self.looks_at_claim = False
         self._results: dict[str, asyncio.Future[StepOutcome]] = {}
         self._changed = asyncio.Condition()
 
@@ -37,6 +39,8 @@ class ScriptedExecutor:
         return None
 
     async def execute(self, request: StepRequest, signal: AbortSignal) -> StepOutcome:
+        if self.looks_at_claim:
+            await request.require_claim()
         self.calls.append(request)
         async with self._changed:
             self._changed.notify_all()

@@ -126,6 +126,8 @@ class Harness:
         self.service = WorkflowService(parts)
         self.service.listeners.listen(self._note)
         await self.service.open()
+        # As a window that has the folder open.
+        self.service.pace.folders_open(1)
         return self
 
     async def __aexit__(self, *_: object) -> None:

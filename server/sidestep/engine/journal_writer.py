@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sidestep.model.abort import AbortController
-    from sidestep.model.events import Logged, PhaseEntered, StepChanged
+    from sidestep.model.events import ChildChanged, Logged, PhaseEntered, StepChanged
     from sidestep.model.ports import Clock, RunStore
     from sidestep.model.run import RunRecord, RunResult, StepRecord
     from sidestep.model.writes import StepOutput, Write
@@ -34,17 +34,16 @@ STORE_RETRY_S = 1.0
 
 class JournalWriter:
     """
-    Writes for one run under one claim. `controller` is the run's.
+    Writes for one run under one claim. `controller` is its root's: a claim that is lost is lost for the whole tree.
 
     Invariant: what was announced is in the journal before what came after it, also when the store was away meanwhile.
     """
 
-    def __init__(
-        self, store: RunStore, run_id: str, claim_epoch: int, controller: AbortController, clock: Clock
-    ) -> None:
+    def __init__(self, store: RunStore, record: RunRecord, controller: AbortController, clock: Clock) -> None:
         self._store = store
-        self.run_id = run_id
-        self.claim_epoch = claim_epoch
+        self.run_id = record.run_id
+        self.claim_epoch = record.claim_epoch
+        self._root_run_id = record.root_run_id
         self._controller = controller
         self._clock = clock
         # Lazy writes that met a store that was away; they go again before the next durable one.
@@ -64,7 +63,7 @@ class JournalWriter:
         record = await self.commit(Append(self.run_id, self.claim_epoch, (body,), outputs))
         return record.sequence
 
-    def write_lazily(self, body: StepChanged | PhaseEntered | Logged) -> None:
+    def write_lazily(self, body: StepChanged | PhaseEntered | Logged | ChildChanged) -> None:
         """
         Append an event that rides with the next durable write.
 
@@ -87,29 +86,45 @@ class JournalWriter:
             return await self._store.write(write)
 
         try:
-            return await self._ask(attempt)
+            return await self.ask(attempt)
         except LeaseLost as lost:
-            reason = AbortReason(AbortKind.LEASE_LOST, detail=str(lost))
-            self._controller.abort(reason)
-            raise Aborted(reason) from lost
+            raise self.lost(lost) from lost
+
+    def lost(self, why: LeaseLost) -> Aborted:
+        """The claim is over: stop the whole tree, and answer what the caller is to raise."""
+        reason = AbortReason(AbortKind.LEASE_LOST, detail=str(why))
+        self._controller.abort(reason)
+        return Aborted(reason)
+
+    async def require_claim(self) -> None:
+        """
+        Look at the root's row, where the fence stands; one indexed read.
+
+        Raises:
+            Aborted: the claim is over.
+        """
+        root = await self.ask(lambda: self._store.read(self._root_run_id))
+        if root.epoch != self.claim_epoch:
+            raise self.lost(LeaseLost(run_id=self.run_id, claim_epoch=self.claim_epoch))
 
     async def read_output(self, step: StepRecord) -> str:
         """As the store's; waits for a store that is unavailable."""
-        return await self._ask(lambda: self._store.read_output(step))
+        return await self.ask(lambda: self._store.read_output(step))
 
     async def read_history(self, record: RunRecord) -> History:
         """What the journal holds of earlier executions; waits for a store that is unavailable."""
-        return await self._ask(lambda: History.read(self._store, record))
+        return await self.ask(lambda: History.read(self._store, record))
 
     async def keep_output(self, text: str) -> StepOutput:
         """As the store's; waits for a store that is unavailable."""
-        return await self._ask(lambda: self._store.keep_output(text))
+        return await self.ask(lambda: self._store.keep_output(text))
 
     async def keep_result(self, result: RunResult) -> RunResult:
         """As the store's; waits for a store that is unavailable."""
-        return await self._ask(lambda: self._store.keep_result(self.run_id, result))
+        return await self.ask(lambda: self._store.keep_result(self.run_id, result))
 
-    async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def ask(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the store for something; waits for a store that is unavailable. May be cancelled."""
         return await when_available(ask, self.run_id, self._clock)
 
     def _send_lazily(self, write: Append) -> None:

@@ -32,6 +32,9 @@ Progress = PhaseEntered | Logged
 
 _EVENTS_PAGE = 500
 
+# Created and begun, nothing else: a run that stopped in between has a third event at least.
+_JUST_BEGUN = 2
+
 
 class History:
     """
@@ -50,7 +53,7 @@ class History:
     @classmethod
     async def read(cls, store: RunStore, record: RunRecord) -> History:
         """Read what the journal of `record` holds; nothing is read for a run that has only just begun."""
-        if record.claim_epoch == 1:
+        if record.sequence <= _JUST_BEGUN:
             return cls(record.sequence, (), ())
         steps = await store.read_steps(record.run_id)
         announced: list[Progress] = []

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidestep.engine.journal_writer import JournalWriter
+from sidestep.engine.nested import NestedRuns
 from sidestep.engine.output import read_result
 from sidestep.engine.replay import Deliveries
 from sidestep.engine.steps import Steps
@@ -28,6 +29,7 @@ from sidestep.model.writes import Begin, Finish
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sidestep.engine.nested import Tree
     from sidestep.engine.replay import History, Progress
     from sidestep.model.abort import AbortController
     from sidestep.model.ports import (
@@ -57,14 +59,24 @@ class RunnerParts:
 
 
 class Runner:
-    """Conducts `record`'s script once; `record` is the row after its creation (pending) or its claim (running)."""
+    """
+    Conducts a script once.
 
-    def __init__(self, parts: RunnerParts, record: RunRecord, program: Program, controller: AbortController) -> None:
+    Args:
+        record: The row after the run was created (pending), or claimed or reopened (running).
+        controller: The run's own: the root's, or one that follows the step that made this nested run.
+        tree: What the runs of one execution of a root share.
+    """
+
+    def __init__(
+        self, parts: RunnerParts, record: RunRecord, program: Program, controller: AbortController, tree: Tree
+    ) -> None:
         self._parts = parts
         self._record = record
         self._program = program
         self._signal = controller.signal
-        self._writer = JournalWriter(parts.store, record.run_id, record.claim_epoch, controller, parts.clock)
+        self._tree = tree
+        self._writer = JournalWriter(parts.store, record, tree.controller, parts.clock)
         self._phase: str | None = None
 
     async def run(self) -> RunRecord:
@@ -96,13 +108,25 @@ class Runner:
         self._signal.throw_if_aborted()
         return await self._writer.commit(await self._stopping(ended))
 
+    async def _conduct_child(self, record: RunRecord, program: Program, controller: AbortController) -> RunRecord:
+        return await Runner(self._parts, record, program, controller, self._tree).run()
+
     def _steps(self, history: History, deliveries: Deliveries, group: asyncio.TaskGroup) -> Steps:
+        nested = NestedRuns(
+            store=self._parts.store,
+            writer=self._writer,
+            parent=self._record,
+            tree=self._tree,
+            conduct=self._conduct_child,
+            clock=self._parts.clock,
+            settings=self._parts.settings,
+        )
         return Steps(
             writer=self._writer,
             folder=self._record.folder,
             history=history,
             deliveries=deliveries,
-            executors=self._parts.executors,
+            executors={**self._parts.executors, "workflow": nested},
             clock=self._parts.clock,
             settings=self._parts.settings,
             signal=self._signal,

@@ -235,6 +235,7 @@ class Steps:
             folder=self._folder,
             task_id=task_id(self._writer.run_id, work.key, work.attempt),
             attempt=work.attempt,
+            require_claim=self._writer.require_claim,
             title=work.title,
             timeout_s=work.timeout_s,
         )

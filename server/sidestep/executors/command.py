@@ -9,6 +9,8 @@ What happens to processes the command leaves behind: the step waits for the lead
 should live on has to leave the group by itself (`setsid`), as daemons do.
 
 Invariant: no user code runs before its group stands in the ledger, and the group stands there until it is gone.
+Invariant: the claim is looked at after the group was written down and before the gate opens. Whoever takes the run over
+grew the epoch before it reads the ledger: either we see that, or it sees the group.
 Invariant: when `execute` returns or raises `Aborted`, no process of the group is left.
 """
 
@@ -102,6 +104,7 @@ class CommandExecutor:
             raise _refused_by_system(error, launch.argv[0]) from error
         try:
             self._write_down(child.group_id, request.run_id)
+            await signal.race(request.require_claim())
             signal.throw_if_aborted()
             began_at = asyncio.get_running_loop().time()
             await child.open_gate(command.stdin)

@@ -19,6 +19,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -161,6 +162,22 @@ async def gone_within(group_id: int, seconds: float, sleep: Callable[[float], Aw
             return False
         await sleep(step_s)
         waited_s += step_s
+        step_s = min(step_s * 2, _POLL_S_MAX)
+    return True
+
+
+def wait_gone(group_id: int, seconds: float) -> bool:
+    """
+    Wait until nobody of a killed group is left, at most that long; False when somebody still is.
+
+    Blocking, for threads. What was sent SIGKILL runs no more of its program, but it may take a moment to let go of
+    its files and ports; in an uninterruptible system call that is as long as the call takes.
+    """
+    ends_at, step_s = time.monotonic() + seconds, _POLL_S_MIN
+    while group_alive(group_id):
+        if time.monotonic() >= ends_at:
+            return False
+        time.sleep(step_s)
         step_s = min(step_s * 2, _POLL_S_MAX)
     return True
 

@@ -10,13 +10,14 @@ It becomes a `Call` with the same payload. Payloads, by name:
     command   {"id", "input": {"argv": [str, ...], "cwd"?: str, "env"?: {str: str}, "stdin"?: str, "check"?: false,
                "allow_truncated"?: true}, "title"?: str, "phase"?: str, "timeout_s"?: number, "on_error"?: "return"}
     sleep     {"id", "input": {"seconds": number}, and the same options}
+    workflow  {"id", "input": {"workflow": str, "args"?: {str: JSON}}, and the same options}
     phase     {"name": str, "details": {str: JSON}}
     log       {"message": str, "data": {str: JSON}}
     abort     {"scope": int}: a `parallel` failed; steps whose `scopes` hold it are to be stopped and then settled
     print     {"text": str, "stream": "stdout" | "stderr"}: one line, made by `printed.py`
     (park     {}: never reported and never answered)
 
-What is left at its default is left out, so that a new option changes no key. `command` and `sleep` are answered:
+What is left at its default is left out, so that a new option changes no key. Steps are answered:
 
     {"value": JSON}                                                    the step's output
     {"error": {"code", "message", "stepId"}, "text": what is raised}   its failure
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from sidestep.model.ports import Settled
     from sidestep.model.run import Failure
 
-STEPS = frozenset({"command", "sleep"})
+STEPS = frozenset({"command", "sleep", "workflow"})
 NOTES = frozenset({"phase", "log", "abort"})
 PARK = "park"
 
@@ -78,6 +79,11 @@ class _SleepInput(msgspec.Struct, forbid_unknown_fields=True):
     seconds: int | float
 
 
+class _WorkflowInput(msgspec.Struct, forbid_unknown_fields=True):
+    workflow: str
+    args: dict[str, Any] = {}
+
+
 class _PhasePayload(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     details: dict[str, Any]
@@ -99,12 +105,17 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 _PAYLOADS: dict[str, type[msgspec.Struct]] = {
     "command": _StepPayload,
     "sleep": _StepPayload,
+    "workflow": _StepPayload,
     "phase": _PhasePayload,
     "log": _LogPayload,
     "abort": _AbortPayload,
     PARK: _Nothing,
 }
-_INPUTS: dict[str, type[msgspec.Struct]] = {"command": _CommandInput, "sleep": _SleepInput}
+_INPUTS: dict[str, type[msgspec.Struct]] = {
+    "command": _CommandInput,
+    "sleep": _SleepInput,
+    "workflow": _WorkflowInput,
+}
 
 _decoder = msgspec.json.Decoder(_Sent)
 

@@ -3,8 +3,8 @@ Sandboxed scripts for the engine: the pool of Monty worker processes, its thread
 
 Each session has a worker process of its own. A turn runs in one of `sandbox_threads` threads, never in the event loop's
 executor, and comes back once. Stopping needs no thread: `close` kills the worker from the event loop, whatever it does,
-and the turn in flight, if there is one, then ends by itself. Workers are given back in a few threads of their own, so
-that a close never waits behind busy scripts.
+and the turn in flight, if there is one, then ends by itself; one that has no thread yet is taken back. Workers are
+got and given back in a few threads of their own, so that neither waits behind busy scripts.
 
 Invariant: a worker is signalled only while it is checked out (`_Lease`), so no signal reaches a process id used again.
 Rejected: Monty's own asyncio pool aborts the process at exit now and then (10 to 20 of 40 exits).
@@ -26,6 +26,7 @@ from sidestep.runtime.prelude import PRELUDE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from pydantic_monty import Monty, MontySession
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 _SPARE_PROCESSES = 32
 
 _CLOSING_THREADS = 4
+# Starting a worker is processor time of another process: many at once take as long in all, and the event loop waits for
+# its share among them. 300 starts at once on 2 cores: a longest tick of 0.7 to 1.2 s with 32 threads, 0.03 to 0.1 s so.
+_OPENING_THREADS = 4
 _CHECKOUT_S_MAX = 10.0
 
 # The pool's own limit stands above the sandbox's, which knows better what to say.
@@ -63,6 +67,7 @@ class MontySandbox:
         self._settings = settings
         self._monotonic = monotonic
         self._turns = ThreadPoolExecutor(settings.sandbox_threads, thread_name_prefix="sidestep-turn")
+        self._openings = ThreadPoolExecutor(_OPENING_THREADS, thread_name_prefix="sidestep-open")
         self._closings = ThreadPoolExecutor(_CLOSING_THREADS, thread_name_prefix="sidestep-close")
         self._pool: Monty | None = None
         self._pool_lock = threading.Lock()
@@ -93,6 +98,7 @@ class MontySandbox:
         self._is_closed = True
         await asyncio.gather(*[session.close() for session in list(self._sessions)])
         await asyncio.get_running_loop().run_in_executor(self._closings, self._close_pool)
+        self._openings.shutdown(wait=False)
         self._turns.shutdown(wait=False)
         self._closings.shutdown(wait=False)
 
@@ -120,8 +126,11 @@ class MontySandbox:
 
         return ScriptWorker(session, program, self._settings, self._monotonic)
 
-    def in_turn_thread(self, work: Callable[[], Turn]) -> asyncio.Future[Turn]:
-        return asyncio.get_running_loop().run_in_executor(self._turns, work)
+    def in_turn_thread(self, work: Callable[[], Turn]) -> Future[Turn]:
+        return self._turns.submit(work)
+
+    def in_opening_thread(self, work: Callable[[], Turn]) -> Future[Turn]:
+        return self._openings.submit(work)
 
     def in_closing_thread(self, work: Callable[[], None]) -> asyncio.Future[None]:
         return asyncio.get_running_loop().run_in_executor(self._closings, work)
@@ -185,18 +194,21 @@ class MontySandboxSession:
         self._session: MontySession | None = None
         self._worker: ScriptWorker | None = None
         self._broken: str | None = None
+        # The latest turn, begun or still waiting for a thread.
+        self._turn: Future[Turn] | None = None
         self._closing: asyncio.Future[None] | None = None
 
     async def prepare(self) -> None:
-        await self._sandbox.in_turn_thread(self._prepare)
+        await self._ended(self._sandbox.in_opening_thread(self._prepare))
 
     async def start(self) -> Turn:
         """Run the script until it blocks or ends."""
-        return await self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.start()))
+        return await self._ended(self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.start())))
 
     async def settle(self, settled: Settled) -> Turn:
         """Deliver exactly one completion and run until the script blocks or ends."""
-        return await self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.settle(settled)))
+        turn = self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.settle(settled)))
+        return await self._ended(turn)
 
     async def close(self) -> None:
         """
@@ -211,9 +223,23 @@ class MontySandboxSession:
     def kill(self) -> None:
         """The part of `close` that waits for nothing."""
         self._lease.kill()
+        if self._turn is not None:
+            # Busy scripts may hold every thread: a turn that has none yet must not make a stop wait for them.
+            self._turn.cancel()
         if self._closing is None:
             self._closing = self._sandbox.in_closing_thread(self._give_back)
             self._closing.add_done_callback(lambda _: self._sandbox.forget(self))
+
+    async def _ended(self, turn: Future[Turn]) -> Turn:
+        """What the turn brings; nothing when the session is killed before a thread is free for it."""
+        self._turn = turn
+        try:
+            return await asyncio.wrap_future(turn)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if turn.cancelled() and self._lease.is_killed and not (task is not None and task.cancelling()):
+                return Turn()
+            raise
 
     def _prepare(self) -> Turn:
         from pydantic_monty import MontyError

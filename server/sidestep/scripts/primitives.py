@@ -125,7 +125,6 @@ _TABLE = (
         "Run another workflow as a child; gives its result.",
         _first("name_or_path", "A workflow's name, or a path inside the workspace."),
         PrimitiveParameter("args", "Arguments of the child's `main`."),
-        is_served=False,
     ),
     _step(
         "ask",

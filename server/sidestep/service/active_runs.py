@@ -15,6 +15,7 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from sidestep.engine.journal_writer import when_available
+from sidestep.engine.nested import Reopening, Tree
 from sidestep.engine.runner import Runner
 from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import INTERRUPT_REASONS, AbortController, Aborted, AbortKind, AbortReason
@@ -23,12 +24,13 @@ from sidestep.model.run import Failure, FailureCode
 from sidestep.model.writes import Finish, Interrupt, Release
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from sidestep.engine.runner import RunnerParts
-    from sidestep.model.ports import Committed, Program
+    from sidestep.model.ports import ChildScripts, Committed, Program
     from sidestep.model.run import RunRecord
     from sidestep.model.writes import Write
+    from sidestep.service.watch_pace import WatchPace
 
 log = logging.getLogger("sidestep.runs")
 
@@ -71,10 +73,14 @@ class ActiveRun:
 class ActiveRuns:
     """Admission, supervision and stopping of this process's runs."""
 
-    def __init__(self, parts: RunnerParts, owner_id: str) -> None:
+    def __init__(self, parts: RunnerParts, owner_id: str, child_scripts: ChildScripts, pace: WatchPace) -> None:
         self._parts = parts
         self._owner_id = owner_id
+        self._child_scripts = child_scripts
+        self._pace = pace
         self._runs: dict[str, ActiveRun] = {}
+        # Nested runs that are conducted; they count, and have no entry of their own.
+        self._children = 0
         self._tasks: set[asyncio.Task[object]] = set()
         # Fires when the drain begins: nothing is admitted any more, and who waits for others' runs lets go.
         self.draining = AbortController()
@@ -83,7 +89,7 @@ class ActiveRuns:
         return iter(list(self._runs.values()))
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._runs) + self._children
 
     def get(self, run_id: str) -> ActiveRun | None:
         """The run, if this process conducts it, is about to, or is still unwinding it."""
@@ -99,16 +105,40 @@ class ActiveRuns:
         """
         if self.draining.signal.is_aborted:
             raise Draining()
-        limit = self._parts.settings.active_runs_max
-        if len(self._runs) >= limit:
-            raise Overloaded(what=f"{limit} runs are active in this process; wait for one to end")
+        self._require_room()
         assert active.run_id not in self._runs, "a run is admitted once"
         self._runs[active.run_id] = active
+        # Before its first write, so that no interrupt of it is missed.
+        self._pace.runs_active(len(self))
+
+    def admit_child(self) -> Callable[[], None]:
+        """
+        Make room for a nested run; nothing waits for room, so parents cannot starve their children (X4).
+
+        Returns:
+            The function that gives the room back.
+
+        Raises:
+            Overloaded: as `admit`.
+        """
+        self._require_room()
+        self._children += 1
+
+        def leave() -> None:
+            self._children -= 1
+
+        return leave
+
+    def _require_room(self) -> None:
+        limit = self._parts.settings.active_runs_max
+        if len(self) >= limit:
+            raise Overloaded(what=f"{limit} runs are active in this process; wait for one to end")
 
     def dismiss(self, active: ActiveRun) -> None:
         """Forget a run that did not become ours after all, or that is over."""
         if self._runs.get(active.run_id) is active:
             del self._runs[active.run_id]
+            self._pace.runs_active(len(self))
         active.decided.set()
         active.quiescent.set()
 
@@ -119,12 +149,20 @@ class ActiveRuns:
             active.latest = committed.record
             self._heed(active)
 
-    def conduct(self, active: ActiveRun, record: RunRecord, program: Program) -> None:
-        """Supervise a run we own: begin it if it is pending, run its script, see it to quiescence."""
+    def conduct(
+        self, active: ActiveRun, record: RunRecord, program: Program, reopening: Reopening = Reopening.RESUME
+    ) -> None:
+        """
+        Supervise a run we own: begin it if it is pending, run its script, see it to quiescence.
+
+        Args:
+            reopening: How its stopped nested runs go on.
+        """
         active.claim_epoch = record.claim_epoch
         active.decided.set()
         self._heed(active)
-        self._spawn(self._supervise(active, record, program), f"run {record.run_id}")
+        tree = Tree(active.controller, self._child_scripts, self.admit_child, reopening)
+        self._spawn(self._supervise(active, record, program, tree), f"run {record.run_id}")
 
     async def undisturbed(self, work: Coroutine[object, object, T]) -> T:
         """Await work that must not be torn apart when the request that asked for it is."""
@@ -143,7 +181,7 @@ class ActiveRuns:
             first = active.controller.signal.reason
             assert first is not None, "the controller has just fired"
             written = first if first.kind in INTERRUPT_REASONS else reason
-            active.stop_written = self._spawn(self._write_stop(active.run_id, written), f"stop {active.run_id}")
+            active.stop_written = self._spawn(self._write_stop(active, written), f"stop {active.run_id}")
         return active.stop_written
 
     async def unwound(self, active: ActiveRun) -> bool:
@@ -185,9 +223,9 @@ class ActiveRuns:
             return
         active.controller.abort(AbortReason(AbortKind.LEASE_LOST, detail="interrupted, or taken over"))
 
-    async def _supervise(self, active: ActiveRun, record: RunRecord, program: Program) -> None:
+    async def _supervise(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
         try:
-            await self._execute(active, record, program)
+            await self._execute(active, record, program, tree)
         except (Aborted, LeaseLost):
             await self._settle_stop(active, record)
         except Exception as error:
@@ -199,13 +237,13 @@ class ActiveRuns:
         finally:
             self.dismiss(active)
 
-    async def _execute(self, active: ActiveRun, record: RunRecord, program: Program) -> None:
+    async def _execute(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
         active.controller.signal.throw_if_aborted()
         deadline = None
         if record.deadline_at_ms is not None:
             deadline = self._spawn(self._expire(active, record.deadline_at_ms), f"deadline {record.run_id}")
         try:
-            await Runner(self._parts, record, program, active.controller).run()
+            await Runner(self._parts, record, program, active.controller, tree).run()
         finally:
             if deadline is not None:
                 deadline.cancel()
@@ -221,9 +259,11 @@ class ActiveRuns:
             await self.stop(active, reason)
         await self._write(Release(record.run_id, self._owner_id, record.claim_epoch))
 
-    def _write_stop(self, run_id: str, reason: AbortReason) -> Coroutine[object, object, RunRecord]:
+    def _write_stop(self, active: ActiveRun, reason: AbortReason) -> Coroutine[object, object, RunRecord]:
         assert reason.kind in INTERRUPT_REASONS, "only these become a durable status"
-        return self._write(Interrupt(run_id, reason.kind.value, reason.by))
+        # A person stops the run, whoever has it; everything else is about this execution of it (F3).
+        claim_epoch = None if reason.kind is AbortKind.USER else active.claim_epoch
+        return self._write(Interrupt(active.run_id, reason.kind.value, reason.by, claim_epoch))
 
     async def _write(self, write: Write) -> RunRecord:
         return await when_available(lambda: self._parts.store.write(write), write.run_id, self._parts.clock)

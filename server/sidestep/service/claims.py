@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from sidestep.engine.nested import Reopening
 from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import AbortController, Aborted
-from sidestep.model.errors import ClaimSuperseded, RequestCancelled, RunLeased
+from sidestep.model.errors import ClaimSuperseded, InvalidTransition, RequestCancelled, RunLeased
 from sidestep.model.ports import Program
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Attention, Owner, RunStatus
@@ -21,6 +22,7 @@ from sidestep.model.transitions import RunEvent, next_status
 from sidestep.model.writes import Claim
 from sidestep.scripts.folder import FolderKey
 from sidestep.service.active_runs import ActiveRun
+from sidestep.service.requests import ResumeRequest
 
 if TYPE_CHECKING:
     from sidestep.engine.runner import RunnerParts
@@ -83,7 +85,8 @@ class Claims:
 
         Raises:
             InvalidTransition: the run's status does not allow `event`.
-            RunLeased: another process has it, or its old execution does not unwind.
+            ClaimSuperseded: an automatic resume was decided on a row that is not the latest any more.
+            RunLeased: another process has it, or its old execution in this one does not unwind.
             WorkspaceUntrusted: its folder is not trusted any more.
             RequestCancelled, Overloaded.
         """
@@ -93,12 +96,15 @@ class Claims:
             await self._decided(rival, record, signal)
             record = await self._store.read(record.run_id)
             return await self.go_on(request, record, event, source, signal)
+        decided_on = _automatic_from(request)
+        if decided_on not in (None, record.epoch):
+            raise ClaimSuperseded(run_id=record.run_id, expected_epoch=decided_on, epoch=record.epoch)
         if record.status is RunStatus.COMPLETED and event is RunEvent.RESUME:
             return record
         if record.is_active:
             return await self._follow(record, request, signal)
         next_status(record.run_id, record.status, event)
-        await self._require_quiescence(record, signal)
+        take_over = await self._require_quiescence(record, signal)
         if self._runs.get(record.run_id) is not None:
             # Claimed while we waited.
             return await self.go_on(request, await self._store.read(record.run_id), event, source, signal)
@@ -110,7 +116,7 @@ class Claims:
             if signal.is_aborted:
                 self._runs.dismiss(active)
                 raise RequestCancelled({"runId": record.run_id, "status": record.status.value})
-            claimed = await self._runs.undisturbed(self._claim(active, request, record, event, source))
+            claimed = await self._runs.undisturbed(self._claim(active, request, record, event, source, take_over))
             if active.is_durable and foreground:
                 return await self._waiting.wait(active, claimed, caller)
         return claimed
@@ -118,9 +124,9 @@ class Claims:
     async def unwound(self, record: RunRecord) -> bool:
         """Wait for quiescence of a stopped run, ours or another's, at most the interrupt grace; True when it is."""
         active = self._runs.get(record.run_id)
-        if active is not None:
-            return await self._runs.unwound(active)
-        if record.owner is None:
+        if active is not None and not await self._runs.unwound(active):
+            return False
+        if record.owner is None or (active is not None and self._is_mine(record.owner)):
             return True
         if self._recovery.is_dead(record):
             await self._recovery.recover(record)
@@ -134,6 +140,7 @@ class Claims:
         record: RunRecord,
         event: RunEvent,
         source: ResolvedScript | None,
+        take_over: str | None,
     ) -> RunRecord:
         """The row after the claim, conducted; or, when somebody came between, the row that they left."""
         undo = request.on_run(record.run_id)
@@ -150,20 +157,24 @@ class Claims:
                 deadline_at_ms=self.deadline_at_ms(request),
                 source_hash=None if source is None else await self._store.store_source(source.source),
                 args_schema_json=None if source is None else canonical_json(source.signature.args_schema),
+                take_over=take_over,
+                automatic=_automatic_from(request) is not None,
             )
             claimed = await self._store.write(claim)
-        except ClaimSuperseded:
+        except (ClaimSuperseded, InvalidTransition) as refusal:
             self._runs.dismiss(active)
             undo()
             left = await self._store.read(record.run_id)
             if left.is_active:
                 raise self._leased(left) from None
+            if isinstance(refusal, InvalidTransition):
+                raise
             return left
         except BaseException:
             self._runs.dismiss(active)
             undo()
             raise
-        self._runs.conduct(active, claimed, program_of(claimed, text))
+        self._runs.conduct(active, claimed, program_of(claimed, text), _reopening(event, source))
         return claimed
 
     async def _decided(self, rival: ActiveRun, record: RunRecord, signal: AbortSignal) -> None:
@@ -182,35 +193,58 @@ class Claims:
             return record
         return await self._waiting.attach(active, record, signal)
 
-    async def _require_quiescence(self, record: RunRecord, signal: AbortSignal) -> None:
+    async def _require_quiescence(self, record: RunRecord, signal: AbortSignal) -> str | None:
         """
+        Wait for the old execution to unwind, at most the grace; another process's is then overpowered (F3).
+
+        Returns:
+            The owner whose lease may be taken over: it lives and has not let go, and its processes are gone.
+
         Raises:
-            RunLeased: the old execution has not unwound within the grace.
+            RunLeased: the old execution is ours and has not unwound: what it still does, nobody can end for it.
             RequestCancelled: the caller did not want to wait.
         """
         if record.owner is None and self._runs.get(record.run_id) is None:
-            return
+            return None
         unwound = asyncio.ensure_future(self.unwound(record))
         cancelled = asyncio.ensure_future(signal.wait())
         try:
             await asyncio.wait({unwound, cancelled}, return_when=asyncio.FIRST_COMPLETED)
             if not unwound.done():
                 raise RequestCancelled({"runId": record.run_id, "status": record.status.value})
-            if not unwound.result():
-                raise self._leased(record)
+            is_unwound = unwound.result()
         finally:
             unwound.cancel()
             cancelled.cancel()
+        if is_unwound:
+            return None
+        if record.owner is None or self._is_mine(record.owner) or self._runs.get(record.run_id) is not None:
+            raise self._leased(record)
+        await self._recovery.stop_processes(record)
+        return record.owner.owner_id
 
     async def _released_elsewhere(self, record: RunRecord) -> None:
         # A cleared lease is no event, so another process's is looked for.
         while (await self._store.read(record.run_id)).owner is not None:
             await self._clock.sleep(self._settings.watch_busy_ms / 1000)
 
+    def _is_mine(self, owner: Owner) -> bool:
+        return owner.owner_id == self._owners.owner_id
+
     def _leased(self, record: RunRecord) -> RunLeased:
         owner = record.owner or self.owner()
-        mine = owner.owner_id == self._owners.owner_id
+        mine = self._is_mine(owner) or self._runs.get(record.run_id) is not None
         return RunLeased(run_id=record.run_id, pid=owner.pid, since_ms=owner.since_ms, mine=mine)
+
+
+def _automatic_from(request: WaitRequest) -> int | None:
+    return request.automatic_from if isinstance(request, ResumeRequest) else None
+
+
+def _reopening(event: RunEvent, source: ResolvedScript | None) -> Reopening:
+    if event is RunEvent.RESUME:
+        return Reopening.RESUME
+    return Reopening.RETRY if source is None else Reopening.RETRY_CURRENT
 
 
 def program_of(record: RunRecord, source: str) -> Program:

@@ -10,13 +10,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.errors import ArgsInvalid, ArgsProblem, ScriptNotFound, WorkspaceUntrusted
+from sidestep.model.ports import ChildScript
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import loads
 from sidestep.scripts.arguments import validate_args
 from sidestep.scripts.check import check
 from sidestep.scripts.file_uri import path_of_uri
 from sidestep.scripts.folder import FolderKey, real_path
-from sidestep.scripts.resolver import FileScript, InlineScript, NamedScript
+from sidestep.scripts.resolver import FileScript, InlineScript, NamedScript, reference_of_word
 from sidestep.scripts.source_file import read_source_file
 
 if TYPE_CHECKING:
@@ -148,6 +149,35 @@ class Library:
             (self._session.trust if trusted else self._session.withdraw)(folder)
         if remember:
             (self._remembered.remember if trusted else self._remembered.forget)(named)
+
+
+class LibraryChildScripts:
+    """The port `ChildScripts` over the library."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    async def resolve(self, name_or_path: str, args: dict[str, Any], folder: str) -> ChildScript:
+        reference = reference_of_word(name_or_path)
+        script = await self._library.resolve(reference, FolderKey(folder))
+        self._library.check_args(script, args)
+        return _child_script(script, canonical_json(args), text_of_reference(reference))
+
+    async def resolve_again(self, record: RunRecord) -> ChildScript:
+        script = await self._library.resolve_again(record)
+        return _child_script(script, record.args_json, record.script_ref)
+
+
+def _child_script(script: ResolvedScript, args_json: str, script_ref: str) -> ChildScript:
+    return ChildScript(
+        name=script.name,
+        file=script.file,
+        source=script.source,
+        source_hash=script.source_hash,
+        args_json=args_json,
+        args_schema_json=canonical_json(script.signature.args_schema),
+        script_ref=script_ref,
+    )
 
 
 def text_of_reference(reference: ScriptReference) -> str:

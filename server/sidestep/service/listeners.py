@@ -1,5 +1,5 @@
 """
-Who is told about commits: a hub between the store and everybody who shows runs.
+Who is told about commits and deleted runs: a hub between the store and everybody who shows runs.
 
 Invariant: a listener that raises hurts nobody else (S8); listeners do not block, they queue.
 Invariant: commits are told in commit order, so per run event n comes before n+1 (G2).
@@ -11,10 +11,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from sidestep.model.errors import RunNotFound
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidestep.model.ports import Committed, RunStore
+    from sidestep.model.ports import Committed, Deleted, RunStore
     from sidestep.model.run import RunRecord
 
 log = logging.getLogger("sidestep.listeners")
@@ -27,7 +29,8 @@ class Listeners:
         self._listeners: dict[int, Callable[[Committed], None]] = {}
         self._next = 0
         self._expected: dict[str, list[tuple[Callable[[RunRecord], bool], asyncio.Future[RunRecord]]]] = {}
-        self._unlisten = store.listen(self._publish)
+        self._of_deleted: dict[int, Callable[[Deleted], None]] = {}
+        self._unlisten = (store.listen(self._publish), store.listen_deleted(self._publish_deleted))
 
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
         """Tell `listener` every commit from now on; returns the function that ends it."""
@@ -40,9 +43,20 @@ class Listeners:
 
         return unlisten
 
+    def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
+        """Tell `listener` every root run that is deleted from now on; returns the function that ends it."""
+        token = self._next
+        self._next += 1
+        self._of_deleted[token] = listener
+
+        def unlisten() -> None:
+            self._of_deleted.pop(token, None)
+
+        return unlisten
+
     def expect(self, run_id: str, wanted: Callable[[RunRecord], bool]) -> asyncio.Future[RunRecord]:
         """
-        A future of the first commit to `run_id` from now on whose row is `wanted`.
+        A future of the first commit to `run_id` from now on whose row is `wanted`; `RunNotFound` when it is deleted.
 
         Read the row *after* calling this, and cancel the future when it is no longer needed.
         """
@@ -61,8 +75,10 @@ class Listeners:
         return found
 
     def close(self) -> None:
-        self._unlisten()
+        for unlisten in self._unlisten:
+            unlisten()
         self._listeners.clear()
+        self._of_deleted.clear()
 
     def _publish(self, committed: Committed) -> None:
         for listener in list(self._listeners.values()):
@@ -73,3 +89,15 @@ class Listeners:
         for wanted, found in self._expected.get(committed.record.run_id, ()):
             if not found.done() and wanted(committed.record):
                 found.set_result(committed.record)
+
+    def _publish_deleted(self, deleted: Deleted) -> None:
+        for listener in list(self._of_deleted.values()):
+            try:
+                listener(deleted)
+            except Exception:
+                log.exception("%s: a listener failed", deleted.run_id)
+        for _, found in self._expected.get(deleted.run_id, ()):
+            if not found.done():
+                # Stopped and deleted between two looks of ours: nothing is left to wait for.
+                found.set_exception(RunNotFound(run_id=deleted.run_id))
+                found.exception()

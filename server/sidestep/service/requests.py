@@ -54,9 +54,16 @@ class StartRequest(WaitRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeRequest(WaitRequest):
-    """Go on with an interrupted run."""
+    """
+    Go on with an interrupted run.
+
+    Attributes:
+        automatic_from: Nobody asked for it: the epoch of the row that was found interrupted. The claim is a
+            compare-and-set on it, so what anybody did to the run since then wins (C3). None for a resume asked for.
+    """
 
     run_id: str
+    automatic_from: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sidestep.model.run import RunRecord
     from sidestep.service.active_runs import ActiveRun, ActiveRuns
     from sidestep.service.listeners import Listeners
+    from sidestep.service.watch_pace import WatchPace
 
 # A run stopped for these is answered as "the server drains".
 _DRAINED = frozenset(kind.value for kind in DRAIN_REASONS)
@@ -42,7 +43,8 @@ def releases_waiters(record: RunRecord) -> bool:
 class Waiting:
     """Waits for runs on behalf of requests."""
 
-    def __init__(self, runs: ActiveRuns, listeners: Listeners, store: RunStore) -> None:
+    def __init__(self, runs: ActiveRuns, listeners: Listeners, store: RunStore, pace: WatchPace) -> None:
+        self._pace = pace
         self._runs = runs
         self._store = store
         self._listeners = listeners
@@ -116,10 +118,12 @@ class Waiting:
 
     async def wait_elsewhere(self, record: RunRecord, signal: AbortSignal) -> RunRecord:
         """Wait for a run that another process conducts; a cancellation lets go of it."""
+        rest = self._pace.expect_others()
         released = self._listeners.expect(record.run_id, releases_waiters)
         cancelled = asyncio.ensure_future(signal.wait())
         drained = asyncio.ensure_future(self._runs.draining.signal.wait())
         try:
+            await self._pace.in_force()
             record = await self._store.read(record.run_id)
             if releases_waiters(record):
                 return record
@@ -129,6 +133,7 @@ class Waiting:
             outcome = {**_told(record), "detached": True}
             raise RequestCancelled(outcome) if cancelled.done() else Draining(outcome)
         finally:
+            rest()
             for future in (released, cancelled, drained):
                 future.cancel()
 
@@ -138,6 +143,9 @@ class Waiting:
             record = await asyncio.shield(active.stop_written)
         if record.status in TERMINAL or record.status is RunStatus.BACKGROUNDED:
             return record
+        if record.is_active:
+            # Another process has taken the run over: this request lets go of it.
+            raise RequestCancelled({**_told(record), "detached": True})
         drained = record.reason in _DRAINED
         if not drained and not (signal.is_aborted and record.reason == AbortKind.CANCELLED.value):
             return record

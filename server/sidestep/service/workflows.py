@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sidestep.engine.timeouts import done_within
@@ -24,11 +24,12 @@ from sidestep.model.writes import Background, Interrupt
 from sidestep.scripts.folder import FolderKey
 from sidestep.service.active_runs import ActiveRun, ActiveRuns
 from sidestep.service.claims import Claims, program_of
-from sidestep.service.library import text_of_reference
+from sidestep.service.library import LibraryChildScripts, text_of_reference
 from sidestep.service.listeners import Listeners
 from sidestep.service.recovery import Recovery
 from sidestep.service.requests import Interrupted, ResumeRequest, RetryRequest, Started, StartRequest
 from sidestep.service.waiting import Waiting
+from sidestep.service.watch_pace import WatchPace
 
 if TYPE_CHECKING:
     from sidestep.engine.runner import RunnerParts
@@ -59,14 +60,16 @@ class WorkflowService:
     def __init__(self, parts: ServiceParts) -> None:
         self._parts = parts
         self.store = parts.runner.store
-        self._clock = parts.runner.clock
+        self.clock = self._clock = parts.runner.clock
         self.library = parts.library
-        self.runs = ActiveRuns(parts.runner, parts.owners.owner_id)
+        # How often other processes' work is looked for: rests until a folder is open, or something is under way here.
+        self.pace = WatchPace(self.store.watch)
+        self.runs = ActiveRuns(parts.runner, parts.owners.owner_id, LibraryChildScripts(parts.library), self.pace)
         # Memory first, then everybody else: commit -> memory -> notify.
         self.listeners = Listeners(self.store)
         self.listeners.listen(self.runs.remember)
-        self._waiting = Waiting(self.runs, self.listeners, self.store)
-        self._recovery = Recovery(self.store, parts.owners, self._clock)
+        self._waiting = Waiting(self.runs, self.listeners, self.store, self.pace)
+        self._recovery = Recovery(self.store, parts.owners, self._clock, self.pace)
         self._claims = Claims(
             parts.runner, parts.owners, parts.pid, self.runs, self._waiting, self._recovery, parts.library
         )
@@ -95,6 +98,7 @@ class WorkflowService:
         await self.drain(reason)
         await self.runs.close()
         self.listeners.close()
+        self.pace.close()
 
     async def start(self, request: StartRequest, signal: AbortSignal) -> Started:
         """
@@ -164,7 +168,7 @@ class WorkflowService:
 
     async def interrupt(self, run_id: str, by: str, *, wait_quiescent: bool = True) -> Interrupted:
         """
-        Stop a run durably. Idempotent; always answers.
+        Stop a run durably, with its whole tree; a nested run's root is stopped. Idempotent; always answers.
 
         Returns:
             After the durable append, and with `wait_quiescent` when the run is quiescent or the grace is spent.
@@ -173,6 +177,18 @@ class WorkflowService:
             RunNotFound.
             StoreUnavailable: the work is stopped, but that could not be stored yet; it still will be.
         """
+        try:
+            return await self._interrupt(run_id, by, wait_quiescent=wait_quiescent)
+        except InvalidTransition as refusal:
+            if refusal.root_run_id is None:
+                raise
+            child = await self.store.read(run_id)
+            if child.status in TERMINAL:
+                return Interrupted(child, already_terminal=True, quiescent=True)
+            stopped = await self._interrupt(refusal.root_run_id, by, wait_quiescent=wait_quiescent)
+            return replace(stopped, record=await self.store.read(run_id))
+
+    async def _interrupt(self, run_id: str, by: str, *, wait_quiescent: bool) -> Interrupted:
         active = self.runs.get(run_id)
         reason = AbortReason(AbortKind.USER, by=by)
         if active is not None and active.is_durable and active.stop_written is None:

@@ -59,8 +59,12 @@ class Commands:
             folder=str(self.folder),
             task_id="task_a",
             attempt=1,
+            require_claim=self.require_claim,
         )
         return await self.executor.execute(request, signal or AbortController().signal)
+
+    async def require_claim(self) -> None:
+        """The run is ours, unless a test says otherwise."""
 
     async def run(self, argv: Any, signal: AbortSignal | None = None, **options: Any) -> dict[str, Any]:
         outcome = await self.outcome(argv, signal, **options)

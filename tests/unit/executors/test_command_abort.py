@@ -170,3 +170,22 @@ async def test_a_program_that_leaves_its_group_is_not_waited_for(commands: Comma
     assert life.is_held
     os.kill(survivor, signal.SIGKILL)
     await life.end()
+
+
+async def test_f3_f4_a_command_is_written_down_before_the_claim_is_looked_at_and_begins_after(
+    commands: Commands, tmp_path: Path
+) -> None:
+    """Whoever took the run over either sees the group or was seen: no order of the two lets a second copy begin."""
+    seen: list[tuple[int, bool]] = []
+
+    async def lost() -> None:
+        seen.append((len(commands.ledger.standing), (tmp_path / "begun").exists()))
+        raise Aborted(AbortReason(AbortKind.LEASE_LOST))
+
+    commands.require_claim = lost
+    with pytest.raises(Aborted):
+        await commands.outcome(shell("echo > begun"))
+    assert seen == [(1, False)]
+    assert not (tmp_path / "begun").exists()
+    assert commands.ledger.standing == {}
+    assert not group_alive(commands.ledger.ever[0])

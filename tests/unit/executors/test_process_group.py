@@ -18,6 +18,7 @@ from sidestep.executors.process_group import (
     kill_group,
     started_at,
     terminate_group,
+    wait_gone,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,15 @@ def test_a_zombie_is_not_alive(leader: subprocess.Popen[bytes]) -> None:
     leader.wait()
     assert not group_alive(leader.pid)
     assert not kill_group(leader.pid)
+
+
+def test_f4_the_wait_for_a_killed_group_ends_when_it_is_gone_and_in_any_case_in_time(
+    leader: subprocess.Popen[bytes],
+) -> None:
+    assert not wait_gone(leader.pid, 0.01), "it lives"
+    kill_group(leader.pid)
+    assert wait_gone(leader.pid, 10)
+    assert not group_alive(leader.pid)
 
 
 def test_f4_a_group_matches_only_with_the_start_time_of_its_leader(leader: subprocess.Popen[bytes]) -> None:

@@ -120,7 +120,6 @@ def test_p1_a_wrong_call_raises_at_the_authors_line_before_any_work(call: str, t
     "call",
     [
         "agent('x', id='a', schema={'type': 'object'}, agent='b', isolation='worktree')",
-        "workflow('x', id='a', args={'a': 1})",
         "ask('x', id='a', choices=['a'])",
         "apply_patch({'id': 'p'}, id='a')",
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from sidestep.scripts.check import check, has_errors
 
-CALLS = ["agent('x', id='a')", "ask('x', id='a')", "workflow('x', id='a')", "apply_patch({}, id='a')"]
+CALLS = ["agent('x', id='a')", "ask('x', id='a')", "apply_patch({}, id='a')"]
 SCRIPT = '"""Doc."""\nfrom sidestep import {name}\n\nasync def main():\n{body}\n'
 
 

@@ -103,7 +103,10 @@ def workflow(name_or_path: Any, *, id: Any = None, args: Any = None, **options: 
     know_options("workflow", options, ("args",))
     expect_text("workflow", "name_or_path", name_or_path, required=True)
     expect_object("workflow", "args", args)
-    return _arrives_later("workflow", id, options)
+    step_input: dict[str, Any] = {"workflow": name_or_path}
+    if args:
+        step_input["args"] = args
+    return _step("workflow", id, step_input, options)
 
 
 def ask(question: Any, *, id: Any = None, schema: Any = None, choices: Any = None, **options: Any) -> Awaitable[Any]:
