@@ -87,7 +87,8 @@ Mode = Literal["foreground", "background"]
 # `active` stands for pending, running and backgrounded.
 StatusFilter = Literal["active", "pending", "running", "backgrounded", "interrupted", "completed", "failed"]
 
-_Seconds = Annotated[float, Meta(gt=0)]
+# At most 366 days, as `sleep`: its end has to be a time that can be written down.
+_Seconds = Annotated[float, Meta(gt=0, le=366 * 24 * 3600)]
 
 
 class StartParams(Payload, frozen=True, kw_only=True):

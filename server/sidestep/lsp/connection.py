@@ -15,6 +15,8 @@ import msgspec
 
 from sidestep.lsp.error_map import map_error
 from sidestep.lsp.notifier import Notifier
+from sidestep.lsp.recovery_messages import recovery_messages
+from sidestep.lsp.subscriptions import Subscriptions
 from sidestep.lsp.workflow_methods import WorkflowMethods
 from sidestep.lsp.workspace import Workspace
 from sidestep.model.abort import AbortKind, AbortReason
@@ -24,6 +26,7 @@ from sidestep.rpc.lifecycle import LifecycleHooks
 from sidestep.rpc.router import NotificationRoute, Route, Router, decode_params
 from sidestep.rpc.session import Session, SessionLimits
 from sidestep.scripts.folder import FolderKey
+from sidestep.service.automatic_resume import AutomaticResume
 from sidestep_protocol import PROTOCOL_VERSION
 from sidestep_protocol.capabilities import (
     ClientWorkflowCapability,
@@ -38,18 +41,22 @@ from sidestep_protocol.errors import ERROR_CODES, ResponseError
 from sidestep_protocol.schema import schema_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from sidestep.lsp.bridge import PyglsBridge
     from sidestep.rpc.router import RequestContext
     from sidestep.rpc.transport import Writer
+    from sidestep.service.automatic_resume import Recovered
     from sidestep.service.library import Library
     from sidestep.service.workflows import WorkflowService
     from sidestep.settings import Settings
 
 log = logging.getLogger("sidestep.lsp")
 
-FEATURES = ("start", "interrupt", "resume", "retry", "background", "list", "events", "scripts", "validate", "trust")
+FEATURES = (
+    *("start", "interrupt", "resume", "retry", "background", "list", "events", "subscribe"),
+    *("scripts", "validate", "trust"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,19 +89,24 @@ class Connection:
         self._auto_resume = True
         self._version: int | None = PROTOCOL_VERSION
         self._told: WorkflowService | None = None
+        self._automatic: AutomaticResume | None = None
+        self._is_initialized = False
         self._client_process_id: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._notifier = Notifier(
             self._notify,
             is_mine=self._workspace.owns,
+            is_mine_folder=self._workspace.has,
             request_of=self._request_of,
             settings=parts.settings,
             loop=asyncio.get_running_loop(),
         )
+        self._subscriptions = Subscriptions(self._notifier, writer.room)
         methods = WorkflowMethods(
             open_service=self._service,
             library=parts.library,
             workspace=self._workspace,
             notifier=self._notifier,
+            subscriptions=self._subscriptions,
             auto_resume=lambda: self._auto_resume,
             wire_health=lambda: (writer.queued_bytes, writer.dropped_bytes),
             versions=parts.versions,
@@ -116,6 +128,9 @@ class Connection:
         parts.bridge.connect(self.session)
 
     def close(self) -> None:
+        if self._automatic is not None:
+            self._automatic.close()
+        self._subscriptions.close()
         self._notifier.close()
 
     async def client_process_id(self) -> int | None:
@@ -128,7 +143,28 @@ class Connection:
         if self._told is not service:
             self._told = service
             service.listeners.listen(self._notifier.told)
+            service.listeners.listen_deleted(self._notifier.deleted)
+            service.pace.folders_open(len(self._workspace.folders))
+            self._attend(service)
         return service
+
+    def _attend(self, service: WorkflowService) -> None:
+        """Have the service's interrupted runs resumed, as far as this client wants that and is ready for it."""
+        if not self._auto_resume or self._version is None:
+            return
+        if self._automatic is not None:
+            self._automatic.close()
+        self._automatic = AutomaticResume(service, service.clock, self._workspace.owns, self._tell_recovered)
+        if self._is_initialized:
+            self._automatic.begin(self._workspace.folders)
+
+    def _sweep(self, folders: Iterable[FolderKey]) -> None:
+        if self._automatic is not None:
+            self._automatic.sweep(folders)
+
+    def _tell_recovered(self, recovered: Sequence[Recovered]) -> None:
+        for message in recovery_messages(recovered):
+            self._notify("window/showMessage", message)
 
     async def _initialize(self, raw: msgspec.Raw | None) -> InitializeResult:
         params = decode_params(InitializeParams, raw)
@@ -170,8 +206,12 @@ class Connection:
             return None
 
     async def _initialized(self) -> None:
-        for record in self._told.recovered if self._told is not None else ():
-            log.info("%s was interrupted by a crash; resume it to go on", record.run_id)
+        self._is_initialized = True
+        if self._automatic is not None:
+            self._automatic.begin(self._workspace.folders)
+        else:
+            for record in self._told.recovered if self._told is not None else ():
+                log.info("%s was interrupted by a crash; resume it to go on", record.run_id)
         await self._parts.bridge.warm_up()
 
     async def _shutdown(self) -> None:
@@ -193,7 +233,10 @@ class Connection:
 
     async def _change_folders(self, params: _FoldersChanged) -> None:
         self._workspace.close(folder.uri for folder in params.event.removed)
-        self._workspace.open(folder.uri for folder in params.event.added)
+        opened = self._workspace.open(folder.uri for folder in params.event.added)
+        if self._told is not None:
+            self._told.pace.folders_open(len(self._workspace.folders))
+        self._sweep(opened)
 
     def _guarded(self, route: Route[Any]) -> Route[Any]:
         """Without a common protocol version plain LSP works and `workflow/*` does not."""
@@ -204,7 +247,10 @@ class Connection:
                 message = f"this server speaks workflow protocol version {PROTOCOL_VERSION}"
                 data = {"reason": reason, "supported": [PROTOCOL_VERSION]}
                 raise RpcError(ResponseError(code=ERROR_CODES[reason], message=message, data=data))
-            return await route.handler(params, context)
+            answer = await route.handler(params, context)
+            if route.method == "workflow/trust" and params.trusted:
+                self._sweep(self._workspace.folders)
+            return answer
 
         return Route(route.method, route.params_type, handler, route.admission)
 

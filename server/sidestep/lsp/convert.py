@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import UNSET, Raw, UnsetType
 
 from sidestep.model.events import (
+    ChildChanged,
     ErrorRaised,
     Logged,
     PhaseEntered,
@@ -20,6 +21,7 @@ from sidestep.model.events import (
     StatusChanged,
     StepChanged,
 )
+from sidestep.model.replay_key import child_run_id
 from sidestep.model.run import RunStatus, StepStatus, loads
 from sidestep_protocol import events as wire_events
 from sidestep_protocol import notifications, runs
@@ -113,6 +115,7 @@ def step_summary(step: StepRecord, record: RunRecord, output_json: str | None) -
         phase=_or_absent(step.phase),
         output=UNSET if output_json is None else Raw(output_json.encode("utf-8", "surrogatepass")),
         error=UNSET if step.failure is None else failure(step.failure),
+        child_run_id=child_run_id(record.run_id, step.key) if step.kind == "workflow" else UNSET,
     )
 
 
@@ -137,6 +140,15 @@ def event(journaled: JournalEvent, record: RunRecord) -> wire_events.Event:
             )
         case StepChanged() as body:
             return _step_event(body, sequence, at)
+        case ChildChanged() as body:
+            return wire_events.ChildEvent(
+                sequence=sequence,
+                at=at,
+                step_id=body.step_id,
+                child_run_id=body.child_run_id,
+                status=body.status.value,
+                name=body.name,
+            )
         case SourceChanged() as body:
             return wire_events.SourceEvent(sequence=sequence, at=at, old_hash=body.old_hash, new_hash=body.new_hash)
         case ResultStored():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sidestep.lsp import convert
+from sidestep.lsp.event_stream import EventStream
 from sidestep.model.events import PhaseEntered, StatusChanged
 from sidestep.model.run import RunStatus
 from sidestep.rpc.transport import Lane
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sidestep.model.events import JournalEvent
-    from sidestep.model.ports import Committed
+    from sidestep.model.ports import Committed, Deleted
     from sidestep.model.run import RunRecord
     from sidestep.settings import Settings
     from sidestep_protocol.payload import Id
@@ -40,12 +41,13 @@ class Send(Protocol):
 class _Followed:
     """One run as this connection is told about it."""
 
-    # Events that wait for their batch; None when the connection does not follow the run's events.
-    events: list[JournalEvent] | None = None
+    # The run's events; None when the connection does not follow them.
+    stream: EventStream | None = None
+    # The host asked for the stream by itself: it goes on when the run has stopped, until the host ends it.
+    is_subscribed: bool = False
     # Progress tokens, and whether their first value was sent.
     progress: dict[Id, bool] = field(default_factory=dict["Id", bool])
-    # A batch, or a status that was held back to keep the pace of one a second.
-    batch: asyncio.TimerHandle | None = None
+    # A status that was held back to keep the pace of one a second.
     held_status: asyncio.TimerHandle | None = None
     status_sent_at: float = 0.0
     record: RunRecord | None = None
@@ -59,6 +61,7 @@ class Notifier:
         send: Send,
         *,
         is_mine: Callable[[RunRecord], bool],
+        is_mine_folder: Callable[[str], bool],
         request_of: Callable[[str], Id | None],
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
@@ -66,10 +69,12 @@ class Notifier:
         """
         Args:
             is_mine: Whether the run belongs to a folder of this connection.
+            is_mine_folder: Whether a folder, by its key, is one of this connection's.
             request_of: The request that started a run, while it is known.
         """
         self._send = send
         self._is_mine = is_mine
+        self._is_mine_folder = is_mine_folder
         self._request_of = request_of
         self._settings = settings
         self._loop = loop
@@ -88,8 +93,8 @@ class Notifier:
         """
         is_new = run_id not in self._runs
         run = self._runs.setdefault(run_id, _Followed())
-        if events and run.events is None:
-            run.events = []
+        if events and (run.stream is None or run.stream.has_ended):
+            run.stream = self._stream(None)
         if token is not None:
             run.progress[token] = False
             if run.record is not None:
@@ -101,13 +106,36 @@ class Notifier:
 
         return undo
 
+    def subscribe(self, run_id: str, after_sequence: int) -> EventStream:
+        """A stream of the run's events for this connection, in the place of any other; it is not live yet."""
+        run = self._runs.setdefault(run_id, _Followed())
+        if run.stream is not None:
+            run.stream.close()
+        run.stream = self._stream(after_sequence)
+        run.is_subscribed = True
+        return run.stream
+
+    def unsubscribe(self, run_id: str, stream: EventStream | None = None) -> None:
+        """End a run's stream; with `stream` only if it is still that one."""
+        run = self._runs.get(run_id)
+        if run is None or run.stream is None or stream not in (None, run.stream):
+            return
+        run.stream.close()
+        run.stream = None
+        run.is_subscribed = False
+        if run.record is None or run.record.is_quiescent:
+            self._forget(run_id)
+
     def run_of(self, token: Id) -> str | None:
         """The run whose progress is shown under a token."""
         return next((run_id for run_id, run in self._runs.items() if token in run.progress), None)
 
-    def deleted(self, run_id: str) -> None:
-        self._forget(run_id)
-        self._send("workflow/deleted", notifications.DeletedNotification(run_id=run_id))
+    def deleted(self, deleted: Deleted) -> None:
+        """The listener: a run is gone, whoever deleted it; told of open folders and of what is followed."""
+        followed = deleted.run_id in self._runs
+        self._forget(deleted.run_id)
+        if followed or self._is_mine_folder(deleted.folder):
+            self._send("workflow/deleted", notifications.DeletedNotification(run_id=deleted.run_id))
 
     def told(self, committed: Committed) -> None:
         """The listener: one commit, told in order."""
@@ -122,7 +150,8 @@ class Notifier:
         status = _last_status(committed.events)
         if status is not None and status.status is RunStatus.PENDING:
             self._send_status(run, record, None)
-        self._queue_events(run, committed.events)
+        if run.stream is not None:
+            run.stream.told(record, committed.events)
         if status is not None and status.status is not RunStatus.PENDING:
             self._flush(run)
             self._send_status(run, record, status.previous)
@@ -136,39 +165,28 @@ class Notifier:
             self._tell_progress(run, record)
         if record.is_quiescent:
             self._flush(run)
-            self._runs.pop(record.run_id, None)
+            if not run.is_subscribed:
+                self._runs.pop(record.run_id, None)
 
     def close(self) -> None:
         for run_id in list(self._runs):
             self._forget(run_id)
 
-    def _queue_events(self, run: _Followed, events: tuple[JournalEvent, ...]) -> None:
-        if run.events is None or not events:
-            return
-        run.events += events
-        if run.batch is None:
-            run.batch = self._loop.call_later(self._settings.events_batch_ms / 1000, self._flush, run)
+    def _stream(self, after_sequence: int | None) -> EventStream:
+        return EventStream(self._send, self._settings.events_batch_ms / 1000, self._loop, after_sequence)
 
     def _flush(self, run: _Followed) -> None:
-        if run.batch is not None:
-            run.batch.cancel()
-            run.batch = None
-        if not run.events or run.record is None:
-            return
-        record, events, run.events = run.record, run.events, []
-        batch = notifications.EventsAppendedNotification(
-            run_id=record.run_id, events=[convert.event(event, record) for event in events]
-        )
-        if not self._send("workflow/eventsAppended", batch, Lane.LAGGABLE):
-            run.events = None
-            lagged = notifications.LaggedNotification(run_id=record.run_id, last_sequence=events[0].sequence - 1)
-            self._send("workflow/lagged", lagged)
+        if run.stream is not None:
+            run.stream.flush()
 
     def _send_status(self, run: _Followed, record: RunRecord, previous: RunStatus | None) -> None:
         if run.held_status is not None:
             run.held_status.cancel()
             run.held_status = None
         run.status_sent_at = self._loop.time()
+        if not record.is_root:
+            # Its events are followed; what became of it is its root's to tell.
+            return
         told = convert.status_changed(record, previous, self._request_of(record.run_id))
         self._send("workflow/statusChanged", told)
 
@@ -207,9 +225,12 @@ class Notifier:
 
     def _forget(self, run_id: str) -> None:
         run = self._runs.pop(run_id, None)
-        for timer in (run.batch, run.held_status) if run is not None else ():
-            if timer is not None:
-                timer.cancel()
+        if run is None:
+            return
+        if run.stream is not None:
+            run.stream.close()
+        if run.held_status is not None:
+            run.held_status.cancel()
 
 
 def _last_status(events: tuple[JournalEvent, ...]) -> StatusChanged | None:

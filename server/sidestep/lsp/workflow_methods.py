@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sidestep.lsp.notifier import Notifier
+    from sidestep.lsp.subscriptions import Subscriptions
     from sidestep.lsp.workspace import Workspace
     from sidestep.model.run import RunRecord
     from sidestep.rpc.router import RequestContext
@@ -60,6 +61,7 @@ class WorkflowMethods:
         library: Library,
         workspace: Workspace,
         notifier: Notifier,
+        subscriptions: Subscriptions,
         auto_resume: Callable[[], bool],
         wire_health: Callable[[], tuple[int, int]],
         versions: dict[str, str],
@@ -75,6 +77,7 @@ class WorkflowMethods:
         self._library = library
         self._workspace = workspace
         self._notifier = notifier
+        self._subscriptions = subscriptions
         self._auto_resume = auto_resume
         self._wire_health = wire_health
         self._versions = versions
@@ -92,6 +95,8 @@ class WorkflowMethods:
             "workflow/get": self.get,
             "workflow/steps": self.steps,
             "workflow/events": self.events,
+            "workflow/subscribe": self.subscribe,
+            "workflow/unsubscribe": self.unsubscribe,
             "workflow/scripts": self.scripts,
             "workflow/validate": self.validate,
             "workflow/trust": self.trust,
@@ -209,6 +214,20 @@ class WorkflowMethods:
             has_more=last < record.sequence,
         )
 
+    async def subscribe(self, params: workflow.SubscribeParams, context: RequestContext) -> workflow.SubscribeResult:
+        service = await self._service()
+        begun = await self._subscriptions.subscribe(service, params.run_id, params.after_sequence, context)
+        return workflow.SubscribeResult(
+            run=convert.run_summary(begun.record, service.owner_id),
+            events=[convert.event(event, begun.record) for event in begun.events],
+            live_from_sequence=begun.live_from_sequence,
+            pending=[],
+        )
+
+    async def unsubscribe(self, params: workflow.UnsubscribeParams, context: RequestContext) -> Empty:
+        self._subscriptions.unsubscribe(params.run_id)
+        return Empty()
+
     async def scripts(self, params: workflow.ScriptsParams, context: RequestContext) -> workflow.ScriptsResult:
         folder = _given(params.workspace_folder)
         alone = len(self._workspace.folders) == 1
@@ -227,7 +246,6 @@ class WorkflowMethods:
 
     async def delete(self, params: workflow.DeleteParams, context: RequestContext) -> Empty:
         await (await self._service()).delete(params.run_id)
-        self._notifier.deleted(params.run_id)
         return Empty()
 
     async def health(self, params: Empty, context: RequestContext) -> workflow.HealthResult:

@@ -24,13 +24,22 @@ class Workspace:
     def folders(self) -> list[FolderKey]:
         return list(self._uris)
 
-    def open(self, uris: Iterable[str]) -> None:
-        """Open folders; one that does not exist or is no `file:` URI is left out: plain LSP goes on without it."""
+    def open(self, uris: Iterable[str]) -> list[FolderKey]:
+        """
+        Open folders; one that does not exist or is no `file:` URI is left out: plain LSP goes on without it.
+
+        Returns:
+            Those that are open now.
+        """
+        opened: list[FolderKey] = []
         for uri in uris:
             try:
-                self._uris[FolderKey.existing(uri)] = uri
+                folder = FolderKey.existing(uri)
             except WorkspaceInvalid:
                 continue
+            self._uris[folder] = uri
+            opened.append(folder)
+        return opened
 
     def close(self, uris: Iterable[str]) -> None:
         for uri in uris:
@@ -60,4 +69,8 @@ class Workspace:
 
     def owns(self, record: RunRecord) -> bool:
         """True for root runs of open folders."""
-        return record.parent_run_id is None and FolderKey(record.folder) in self._uris
+        return record.parent_run_id is None and self.has(record.folder)
+
+    def has(self, folder: str) -> bool:
+        """True for the key of an open folder."""
+        return FolderKey(folder) in self._uris

@@ -14,6 +14,7 @@ description, so making fd 1 non-blocking would make it non-blocking for the pare
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import logging
 import os
@@ -38,6 +39,8 @@ READ_AHEAD_CHUNKS = 16
 WRITE_BATCH_BYTES = 64 * 1024
 # Pushing droppable messages out scans the queue, so it frees at least this fraction of the limit at a time.
 PUSH_OUT_FRACTION = 8
+# There is room again once the queue holds no more than this fraction of its limit.
+ROOM_FRACTION = 4
 
 
 class Lane(enum.Enum):
@@ -192,6 +195,8 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="sidestep-stdout", daemon=True)
         self._finished = asyncio.Event()
+        # Set while somebody waits for room.
+        self._room: asyncio.Event | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin writing. Messages may be offered before."""
@@ -229,6 +234,20 @@ class Writer:
             self._droppable_bytes += len(frame) if lane is Lane.DROPPABLE else 0
             self._wake.notify()
         return True
+
+    async def room(self) -> None:
+        """Wait until most of the queue has been taken: for whoever has much to say and can say it a little later."""
+        with self._wake:
+            if self._has_room():
+                return
+            if self._room is None:
+                self._room = asyncio.Event()
+            room = self._room
+        await room.wait()
+
+    def _has_room(self) -> bool:
+        taken = self._queued_bytes <= self._queue_bytes_max // ROOM_FRACTION
+        return taken or self._is_broken or self._is_closing
 
     async def aclose(self, within_s: float) -> bool:
         """
@@ -298,6 +317,8 @@ class Writer:
 
     def _report(self, failure: OSError | None) -> None:
         self._finished.set()
+        if self._room is not None:
+            self._room.set()
         if failure is not None:
             self._on_broken(failure)
 
@@ -314,6 +335,12 @@ class Writer:
                 taken += len(frame)
                 self._droppable_bytes -= len(frame) if lane is Lane.DROPPABLE else 0
             self._queued_bytes -= taken
+            if self._room is not None and self._has_room():
+                room, self._room = self._room, None
+                assert self._loop is not None, "Invariant: the thread starts with its loop"
+                # The loop may have been closed meanwhile; then nobody waits.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(room.set)
         return b"".join(frames)
 
     def _write(self, batch: bytes) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sidestep.lsp.notifier import Notifier
 from sidestep.model.events import JournalEvent, Logged, PhaseEntered, StatusChanged
-from sidestep.model.ports import Committed
+from sidestep.model.ports import Committed, Deleted
 from sidestep.model.run import Attention, Owner, RunRecord, RunStatus
 from sidestep.rpc.transport import Lane
 from sidestep.settings import Settings
@@ -87,7 +87,12 @@ class Told:
         loop: Any = self.loop
         assert isinstance(loop, asyncio.AbstractEventLoop) or hasattr(loop, "call_at")
         self.notifier = Notifier(
-            self._send, is_mine=lambda _: mine, request_of=lambda _: 7, settings=Settings(), loop=loop
+            self._send,
+            is_mine=lambda _: mine,
+            is_mine_folder=lambda _: mine,
+            request_of=lambda _: 7,
+            settings=Settings(),
+            loop=loop,
         )
 
     def _send(self, method: str, params: object, lane: Lane = Lane.MUST) -> bool:
@@ -273,3 +278,33 @@ def test_g5_a_late_step_comes_before_the_word_that_nothing_is_left() -> None:
     told.commit(Logged(message="late"))
     told.commit(owner=None)
     assert told.methods == ["eventsAppended", "statusChanged"]
+
+
+def test_a_deleted_run_is_told_for_an_open_folder_and_for_what_is_followed() -> None:
+    gone = Deleted("run_1", "/w", mine=False)
+    for told in (Told(), Told(mine=False)):
+        told.notifier.follow("run_1", events=True)
+        told.status(RunStatus.PENDING)
+        told.sent.clear()
+        told.notifier.deleted(gone)
+        assert told.sent == [("deleted", {"runId": "run_1"})]
+        # Nothing of it comes afterwards.
+        told.loop.advance(5)
+        assert len(told.sent) == 1
+
+
+def test_a_deleted_run_of_another_folder_is_not_told() -> None:
+    told = Told(mine=False)
+    told.notifier.deleted(Deleted("run_1", "/elsewhere"))
+    assert told.sent == []
+
+
+def test_g5_another_window_is_told_once_that_a_run_is_quiescent() -> None:
+    told = Told()
+    told.status(RunStatus.RUNNING)
+    told.status(RunStatus.INTERRUPTED)
+    told.sent.clear()
+    told.record = replace(told.record, owner=None)
+    for _ in range(2):
+        told.notifier.told(Committed(told.record, (), mine=False))
+    assert [(method, params["quiescent"]) for method, params in told.sent] == [("statusChanged", True)]

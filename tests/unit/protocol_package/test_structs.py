@@ -435,7 +435,9 @@ def test_defaults_stay_off_the_wire() -> None:
         ("workflow/steps", "limit", (0, 201)),
         ("workflow/events", "limit", (0, 501)),
         ("workflow/events", "afterSequence", (-1,)),
-        ("workflow/start", "deadlineS", (0, -1.5)),
+        ("workflow/start", "deadlineS", (0, -1.5, 31_622_401, 1e300)),
+        ("workflow/resume", "deadlineS", (0, -1.5, 31_622_401, 1e300)),
+        ("workflow/retry", "deadlineS", (0, -1.5, 31_622_401, 1e300)),
     ],
 )
 def test_numbers_outside_their_limits_are_refused(method: str, field: str, bad: tuple[float, ...]) -> None:
