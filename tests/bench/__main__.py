@@ -15,16 +15,28 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.bench.cancel_cost import measure_cancel_cost
+from tests.bench.listing import measure_listing
+from tests.bench.long_run import measure_long_run
+from tests.bench.pickup import measure_pickup
+from tests.bench.resume_cost import measure_resume_cost
 from tests.bench.sequential_steps import measure_sequential_steps
 from tests.bench.start_latency import measure_start_latency
+
+MEASURES = (
+    measure_sequential_steps,
+    measure_long_run,
+    measure_start_latency,
+    measure_resume_cost,
+    measure_cancel_cost,
+    measure_pickup,
+    measure_listing,
+)
 
 
 async def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="sidestep-bench-") as folder:
-        rows = [
-            *await measure_sequential_steps(Path(folder)),
-            *await measure_start_latency(Path(folder)),
-        ]
+        rows = [each for measure in MEASURES for each in await measure(Path(folder))]
     versions = {name: version(name) for name in ("pydantic-monty-client", "msgspec")}
     if "--json" in arguments:
         print(json.dumps({"machine": platform.platform(), "versions": versions, "rows": rows}))

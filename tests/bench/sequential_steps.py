@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.bench.bench_service import bench_service
 from tests.bench.floor import CommitFloor
+from tests.bench.row import row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,28 +38,10 @@ async def measure_sequential_steps(folder: Path) -> list[dict[str, Any]]:
                 began = time.perf_counter()
                 await service.run(SOURCE, {"count": count})
                 ratios.append((time.perf_counter() - began) / count / statistics.median(commits))
-            rows.append(
-                {
-                    "what": f"sequential step, N={count}",
-                    "ratio": statistics.median(ratios),
-                    "low": min(ratios),
-                    "high": max(ratios),
-                    "floor": "one WAL/FULL commit",
-                    "n": rounds * count,
-                    "aim": AIM if count >= 100 else None,
-                }
-            )
+            aim = AIM if count >= 100 else None
+            what = f"sequential step, N={count}"
+            rows.append(row(what, ratios, floor="one WAL/FULL commit", aim=aim, n=rounds * count))
     floor.close()
     flat = rows[-1]["ratio"] / rows[-2]["ratio"]
-    rows.append(
-        {
-            "what": "step at N=1000",
-            "ratio": flat,
-            "low": flat,
-            "high": flat,
-            "floor": "a step at N=100",
-            "n": 1,
-            "aim": 1.1,
-        }
-    )
+    rows.append(row("step at N=1000", [flat], floor="a step at N=100", aim=1.1))
     return rows
