@@ -133,7 +133,7 @@ class RunCard:
         now_ms = self._clock.now_ms()
         for line in shown_running:
             took = duration(max(now_ms - line.started_at_ms, 0))
-            rows.add_row(self._spinner, Text(one_line(line.name)), Text(took, style="blue"))
+            rows.add_row(self._spinner, self._name(line), Text(took, style="blue"))
         if len(running) > len(shown_running):
             rows.add_row("", Text(f"{len(running) - len(shown_running)} more in flight", style="dim"), "")
         return rows
@@ -143,7 +143,7 @@ class RunCard:
             status = "reused" if line.reused else line.status
             symbol, plain_symbol, style = _MARKS.get(status, ("?", "?", "dim"))
             took = "" if line.duration_ms is None else duration(line.duration_ms)
-            name = Text(one_line(line.name))
+            name = self._name(line)
             if line.error:
                 name.append("  " + one_line(line.error), style=style)
             rows.add_row(
@@ -151,6 +151,13 @@ class RunCard:
                 name,
                 Text("reused" if line.reused else took, style=style if line.reused else "dim"),
             )
+
+    def _name(self, line: StepLine) -> Text:
+        """The step's name, and which nested run does its work."""
+        name = Text(one_line(line.name))
+        if line.child:
+            name.append(f"{self._dot}{one_line(line.child)}", style="dim")
+        return name
 
     def _counts(self) -> Text:
         view = self._view

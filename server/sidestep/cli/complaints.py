@@ -91,9 +91,13 @@ def _run_leased(error: RunLeased, invocation: Invocation) -> list[str]:
     ]
 
 
-def _invalid_transition(error: InvalidTransition, _: Invocation) -> list[str]:
-    asked = error.root_run_id
-    return [str(error)] if asked is None else [str(error), f"Its root is {asked}."]
+def _invalid_transition(error: InvalidTransition, invocation: Invocation) -> list[str]:
+    root = error.root_run_id
+    if root is None:
+        return str(error).splitlines()
+    if not invocation.typed_verb:
+        return [str(error), f"Its root is {root}."]
+    return [f"{error.run_id} is a nested run of {root}. Ask for the whole tree:", f"  {invocation.hint_for(root)}"]
 
 
 def _store_unavailable(error: StoreUnavailable, _: Invocation) -> list[str]:

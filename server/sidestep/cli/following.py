@@ -1,8 +1,8 @@
 """
 Waiting for a run on behalf of a person: showing it, stopping it when they say so, answering how it ended.
 
-Used by `run` and by `runs continue`; which verb is asked of the service is theirs to say. The run is conducted by this
-process's own service, so it stops when the command does, durably.
+Used by `run` and by `runs continue`, `resume` and `retry`; which verb is asked of the service is theirs to say. The run
+is conducted by this process's own service, so it stops when the command does, durably.
 
 Invariant: the first signal tears nothing: it asks the service to interrupt. Further ones are `stop_signals.py`'s.
 """
@@ -21,7 +21,6 @@ from sidestep.lsp import convert
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
 from sidestep.model.errors import RequestCancelled, SidestepError
 from sidestep.model.run import RunStatus
-from sidestep.service.requests import ResumeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -97,17 +96,29 @@ class Follower:
     async def _wait(self, ask: Ask) -> RunRecord:
         try:
             record = await ask(self._on_run, self._controller.signal)
-            while record.status is RunStatus.BACKGROUNDED and self._is_ours:
-                # Another window released whoever waits; a terminal keeps waiting, for the run ends with the command.
-                # A run of another process does not: it is let go.
-                request = ResumeRequest(run_id=record.run_id)
-                record = await self._service.resume(request, self._controller.signal)
+            if record.status is RunStatus.BACKGROUNDED and self._is_ours:
+                return await self._stopped(record.run_id)
         except RequestCancelled as cancelled:
             run_id = cancelled.outcome.get("runId")
             if run_id is None:
                 raise
             return await self._service.store.read(run_id)
         return record
+
+    async def _stopped(self, run_id: str) -> RunRecord:
+        """
+        Another window released whoever waits; this process goes on conducting the run and stays as long as it does.
+
+        Not a request to go on with the run: an interrupt that came since then has to win.
+        """
+        with contextlib.suppress(OSError):
+            self._display.say("Moved to the background; this process goes on with it. Ctrl-C interrupts.")
+        stopped = self._service.listeners.expect(run_id, lambda record: record.is_stopped)
+        try:
+            record = await self._service.store.read(run_id)
+            return record if record.is_stopped else await stopped
+        finally:
+            stopped.cancel()
 
     def _on_run(self, run_id: str) -> Callable[[], None]:
         self._run_id = self._view.run_id = run_id

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sidestep.app import Application
+from sidestep.cli.file_limit import make_room_for_files
 from sidestep.model.abort import AbortKind, AbortReason
 from sidestep.model.errors import WorkspaceInvalid
 from sidestep.scripts.folder import FolderKey
@@ -28,7 +29,7 @@ _MARKS = (".sidestep", ".git")
 @asynccontextmanager
 async def opened(store: str | None) -> AsyncGenerator[Application]:
     """The application for the length of one command; runs it conducts are interrupted on the way out."""
-    app = Application(Settings(), store, os.environ)
+    app = Application(make_room_for_files(Settings()), store, os.environ)
     try:
         yield app
     finally:

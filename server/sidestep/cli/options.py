@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from sidestep.cli.invocation import Invocation
 from sidestep.cli.run_ids import complete_run_id
+from sidestep.cli.time_span import read_deadline
 from sidestep.store.location import STORE_VARIABLE
 
 if TYPE_CHECKING:
@@ -47,11 +48,23 @@ def json_option(what: str) -> Callable[[Command], Command]:
 
 
 def following_options(command: Command) -> Command:
-    """`--json`, `--events` and `--trust`, of the commands that wait for a run."""
+    """`--deadline`, `--json`, `--events` and `--trust`, of the commands that wait for a run."""
     command = trust_option(command)
     command = click.option(
         "--events", "as_events", is_flag=True, help="Print the run's events as they happen, one JSON a line."
     )(command)
-    return click.option("--json", "as_json", is_flag=True, help="Print one line of JSON at the end: the outcome.")(
+    command = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON at the end: the outcome.")(
         command
     )
+    return click.option(
+        "--deadline",
+        "deadline_s",
+        metavar="TIME",
+        callback=read_deadline,
+        help="Interrupt the run after this time: a number and s, m (minutes), h, d or w, as 90s or 2h.",
+    )(command)
+
+
+edited_option = click.option(
+    "--edited", is_flag=True, help="Take the script as it is now instead of as it was when the run began."
+)

@@ -13,6 +13,7 @@ import msgspec
 from sidestep.cli.exits import Exit, exit_of_status
 from sidestep.cli.terminal_text import printable
 from sidestep.lsp import convert, error_map
+from sidestep.model.abort import AbortKind
 from sidestep.model.run import FailureCode, RunStatus, loads
 from sidestep.scripts.discovery import builtin_folder
 from sidestep.store.results import read_result_text
@@ -43,9 +44,8 @@ def tell(record: RunRecord, invocation: Invocation, *, as_json: bool, as_events:
     if record.status is RunStatus.FAILED:
         _say(f"{record.run_id} failed: {failure_text(record.error)}", _what_next(record, invocation))
     elif record.status is RunStatus.INTERRUPTED:
-        reason = f" ({record.reason})" if record.reason else ""
         go_on = invocation.hint("runs", "continue", record.run_id)
-        _say(f"{record.run_id} is interrupted{reason}. Finished steps are kept; go on with:", f"  {go_on}")
+        _say(f"{record.run_id} is interrupted{_why(record)}. Finished steps are kept; go on with:", f"  {go_on}")
     return exit_of_status(record.status)
 
 
@@ -98,6 +98,13 @@ def failure_is_the_scripts(error: Failure | None) -> bool:
 def is_built_in(record: RunRecord) -> bool:
     """True for a run of a script that comes with Sidestep: people do not mend it."""
     return record.file is not None and Path(record.folder, record.file).parent == Path(builtin_folder())
+
+
+def _why(record: RunRecord) -> str:
+    """Why it is interrupted, as the end of a sentence."""
+    if record.reason == AbortKind.DEADLINE.value:
+        return ": its deadline passed"
+    return f" ({record.reason})" if record.reason else ""
 
 
 def _what_next(record: RunRecord, invocation: Invocation) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidestep.cli.run_view import log_text, phase_text
+from sidestep.cli.run_view import child_text, log_text, phase_text
 from sidestep.cli.terminal_text import duration, one_line
 from sidestep_protocol import events as wire
 
@@ -48,6 +48,8 @@ class PlainLines:
             case wire.StepEvent():
                 if line is not None and event.status != "started":
                     self._print("step", _step_text(line))
+            case wire.ChildEvent():
+                self._print("child", child_text(event))
             case wire.ErrorEvent():
                 where = f"line {event.error.line}: " if event.error.line else ""
                 self._print("error", where + event.error.message)

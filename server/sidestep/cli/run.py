@@ -38,7 +38,7 @@ class _RunCommand(click.Command):
 
 \b
   sidestep run repo-report
-  sidestep run repo-report commits=500
+  sidestep run repo-report commits=500 --deadline 15m
   sidestep run ./flows/review.py paths=src paths=tests --json
 """,
 )
@@ -63,6 +63,7 @@ def run(
     label: str | None,
     folder: str | None,
     store: str | None,
+    deadline_s: int | None,
     trust: bool,
     as_json: bool,
     as_events: bool,
@@ -95,6 +96,7 @@ def run(
         label=label,
         folder=folder,
         store=store,
+        deadline_s=deadline_s,
         trust=trust,
         as_json=as_json,
         as_events=as_events,

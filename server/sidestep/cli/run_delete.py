@@ -8,7 +8,7 @@ import click
 
 from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import store_option
-from sidestep.cli.run_ids import complete_run_id, find_run
+from sidestep.cli.run_ids import complete_run_id, find_root_run
 
 if TYPE_CHECKING:
     from sidestep.service.workflows import WorkflowService
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @click.argument("run_ids", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_run_id)
 @store_option
 def delete(run_ids: tuple[str, ...], store: str | None) -> None:
-    """Remove stopped runs with everything about them. This cannot be undone."""
+    """Remove stopped runs with everything about them, nested runs too. This cannot be undone."""
 
     async def remove(service: WorkflowService) -> None:
         folder = str(workspace(None))
-        # All are looked up before the first is gone: a mistyped id removes nothing.
-        found = [await find_run(service.store, words, folder) for words in run_ids]
+        # All are looked up before the first is gone: a mistyped id, or a nested run's, removes nothing.
+        found = [await find_root_run(service.store, words, folder) for words in run_ids]
         for record in {record.run_id: record for record in found}.values():
             await service.delete(record.run_id)
             click.echo(f"{record.run_id} ({record.name}) is deleted.")

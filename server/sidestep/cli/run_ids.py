@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from sidestep.model.errors import RunNotFound, SidestepError
+from sidestep.model.errors import InvalidTransition, RunNotFound, SidestepError
 from sidestep.model.ports import RunFilter
 
 if TYPE_CHECKING:
@@ -53,6 +53,20 @@ async def find_run(store: RunStore, words: str, folder: str) -> RunRecord:
     if not found:
         raise RunNotFound(run_id=words)
     return found[0]
+
+
+async def find_root_run(store: RunStore, words: str, folder: str) -> RunRecord:
+    """
+    As `find_run`, for what is asked of a whole tree.
+
+    Raises:
+        InvalidTransition: it is a nested run; names its root.
+    """
+    record = await find_run(store, words, folder)
+    if not record.is_root:
+        why, root = "it is a nested run; ask its root", record.root_run_id
+        raise InvalidTransition(run_id=record.run_id, status=record.status.value, why=why, root_run_id=root)
+    return record
 
 
 async def newest(store: RunStore, run_filter: RunFilter, limit: int = _LOOKED_AT_MAX) -> AsyncIterator[RunRecord]:

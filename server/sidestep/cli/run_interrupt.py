@@ -10,8 +10,10 @@ from sidestep.cli.invocation import Invocation, pass_invocation
 from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import run_id_argument, store_option
 from sidestep.cli.run_ids import find_run
+from sidestep.model.run import TERMINAL
 
 if TYPE_CHECKING:
+    from sidestep.model.run import RunRecord
     from sidestep.service.requests import Interrupted
     from sidestep.service.workflows import WorkflowService
 
@@ -21,17 +23,30 @@ if TYPE_CHECKING:
 @store_option
 @pass_invocation
 def interrupt(invocation: Invocation, run_id: str, store: str | None) -> None:
-    """Stop a run, whichever process it is in. It keeps its finished steps and can be continued."""
+    """
+    Stop a run, whichever process it is in. It keeps its finished steps and can be continued.
 
-    async def stop(service: WorkflowService) -> Interrupted:
+    A nested run is stopped with its root and everything below that.
+    """
+
+    async def stop(service: WorkflowService) -> tuple[Interrupted, RunRecord]:
         record = await find_run(service.store, run_id, str(workspace(None)))
-        return await service.interrupt(record.run_id, by="terminal")
+        done = await service.interrupt(record.run_id, by="terminal")
+        return done, await service.store.read(record.root_run_id)
 
-    done = with_service(store, stop)
+    done, root = with_service(store, stop)
     record = done.record
-    if done.already_terminal:
+    if record.status in TERMINAL:
         click.echo(f"{record.run_id} had already {record.status.value}.")
+        if root.is_active:
+            click.echo(f"It is a nested run of {root.run_id}, which goes on. Stop that with:", err=True)
+            click.echo(f"  {invocation.hint('runs', 'interrupt', root.run_id)}", err=True)
+        return
+    if not record.is_root:
+        click.echo(f"{record.run_id} is {record.status.value}: it is a nested run of {root.run_id}.")
+    if root.status in TERMINAL:
+        click.echo(f"{root.run_id} had already {root.status.value}.")
         return
     unwinding = "" if done.quiescent else "; its process has not let go of it yet"
-    click.echo(f"{record.run_id} is {record.status.value}{unwinding}.")
-    click.echo(f"Go on with: {invocation.hint('runs', 'continue', record.run_id)}", err=True)
+    click.echo(f"{root.run_id} is {root.status.value}{unwinding}.")
+    click.echo(f"Go on with: {invocation.hint('runs', 'continue', root.run_id)}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import folder_option, store_option
 from sidestep.cli.run_ids import newest
 from sidestep.cli.terminal_text import local_time, plural, printable
+from sidestep.cli.time_span import read_age
 from sidestep.model.errors import SidestepError
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import STOPPED, TERMINAL, RunStatus
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
     from sidestep.model.run import RunRecord
     from sidestep.service.workflows import WorkflowService
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_AGE = re.compile(r"(\d{1,6})([smhdw])")
 # Runs looked at in one call.
 _RUNS_MAX = 1_000_000
-
-
-def read_age(context: click.Context, parameter: click.Parameter, words: str) -> int:
-    """`30d`, `12h`, `2w` (a number and s, m (minutes), h, d or w) in milliseconds."""
-    found = _AGE.fullmatch(words)
-    if found is None:
-        raise click.BadParameter(f"{words!r} is no age; say it as 30d, 12h or 45m (minutes)", context, parameter)
-    return int(found[1]) * _SECONDS[found[2]] * 1000
 
 
 @click.command(
@@ -67,7 +57,7 @@ def prune(
     store: str | None,
 ) -> None:
     """
-    Remove runs that stopped long ago, with everything about them. This cannot be undone.
+    Remove runs that stopped long ago, with everything about them, nested runs too. This cannot be undone.
 
     Interrupted runs are kept unless --status names them: they can still be continued.
     """

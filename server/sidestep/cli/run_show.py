@@ -11,12 +11,15 @@ from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import json_option, run_id_argument, store_option
 from sidestep.cli.outcome import failure_text, print_result
 from sidestep.cli.run_ids import find_run
+from sidestep.cli.run_tree import read_tree, tree_lines
 from sidestep.cli.run_view import step_name
-from sidestep.cli.terminal_text import duration, local_time, one_line, printable, table
+from sidestep.cli.terminal_text import duration, local_time, one_line, plural, printable, table
 from sidestep.lsp import convert
+from sidestep.model.run import RunStatus
 from sidestep_protocol.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
+    from sidestep.cli.run_tree import RunTree
     from sidestep.model.run import RunRecord
     from sidestep.service.workflows import WorkflowService
     from sidestep_protocol.runs import StepSummary
@@ -25,21 +28,23 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: sidestep runs show last")
 @run_id_argument
 @store_option
-@json_option("the run with its result and its steps")
+@json_option("the run with its result, its steps and its nested runs")
 def show(run_id: str, store: str | None, as_json: bool) -> None:
-    """Show a run: status, steps, error, report."""
+    """Show a run: status, steps, nested runs, error, report."""
 
-    async def read(service: WorkflowService) -> tuple[RunRecord, list[StepSummary], str]:
+    async def read(service: WorkflowService) -> tuple[RunRecord, list[StepSummary], RunTree, str]:
         record = await find_run(service.store, run_id, str(workspace(None)))
         page = await service.store.read_steps(record.run_id)
-        return record, [convert.step_summary(step, record, None) for step in page.items], service.owner_id
+        steps = [convert.step_summary(step, record, None) for step in page.items]
+        return record, steps, await read_tree(service.store, record.run_id), service.owner_id
 
-    record, steps, owner_id = with_service(store, read)
+    record, steps, tree, owner_id = with_service(store, read)
     if as_json:
         detail = convert.run_detail(record, owner_id, ["result", "args"], None)
-        click.echo(msgspec.json.encode({"run": detail, "steps": steps}))
+        nested = [convert.run_summary(each, owner_id) for _, each in tree.below()]
+        click.echo(msgspec.json.encode({"run": detail, "steps": steps, "nested": nested}))
         return
-    for line in [*_head(record), *_steps(steps)]:
+    for line in [*_head(record), *_steps(steps), *tree_lines(tree)]:
         click.echo(printable(line))
     if record.result is not None:
         click.echo()
@@ -51,10 +56,15 @@ def _head(record: RunRecord) -> list[str]:
     rows = [["run", record.run_id], ["workflow", record.name]]
     if record.label:
         rows.append(["label", one_line(record.label)])
-    rows += [["folder", record.folder], ["status", record.status.value + reason]]
+    if record.parent_run_id is not None:
+        rows.append(["parent", record.parent_run_id])
+        rows.append(["root", record.root_run_id])
+    rows += [["folder", record.folder], ["status", record.status.value + reason + _kept(record)]]
     if record.owner is not None:
         rows.append(["owner", f"process {record.owner.pid} since {local_time(record.owner.since_ms)}"])
     rows.append(["created", local_time(record.created_at_ms)])
+    if record.deadline_at_ms is not None and record.is_active:
+        rows.append(["deadline", local_time(record.deadline_at_ms)])
     if record.ended_at_ms is not None:
         rows.append(["ended", f"{local_time(record.ended_at_ms)}, after {_lasted(record)}"])
     if record.phase:
@@ -65,6 +75,13 @@ def _head(record: RunRecord) -> list[str]:
         first, *rest = failure_text(record.error).splitlines() or [""]
         rows += [["error", first], *(["", line] for line in rest)]
     return table(rows)
+
+
+def _kept(record: RunRecord) -> str:
+    """What is not done again when a stopped run goes on."""
+    if record.is_active or record.status is RunStatus.COMPLETED:
+        return ""
+    return f", {record.steps.completed} of {plural(record.steps.known, 'step')} kept"
 
 
 def _lasted(record: RunRecord) -> str:

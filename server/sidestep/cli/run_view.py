@@ -28,7 +28,13 @@ LOGS_KEPT = 5
 
 @dataclass
 class StepLine:
-    """One step as shown. Times are milliseconds since the epoch; `reused` means an earlier execution did the work."""
+    """
+    One step as shown. Times are milliseconds since the epoch.
+
+    Attributes:
+        reused: An earlier execution did the work.
+        child: The nested run that does the work: `NAME RUN_ID`, or its id alone.
+    """
 
     key: str
     name: str
@@ -37,6 +43,7 @@ class StepLine:
     duration_ms: int | None = None
     reused: bool = False
     error: str | None = None
+    child: str | None = None
 
 
 @dataclass
@@ -63,6 +70,8 @@ class RunView:
     completed: int = 0
     reused: int = 0
     failed: int = 0
+    # The last started step of each id that has not ended: a nested run's events name the id alone.
+    _by_id: dict[str, StepLine] = field(default_factory=dict[str, StepLine])
 
     @property
     def is_stopped(self) -> bool:
@@ -77,6 +86,7 @@ class RunView:
             ended_at_ms = started_at_ms if isinstance(step.ended_at, UnsetType) else parse_timestamp(step.ended_at)
             name = step_name(step.step_id, step.title)
             line = StepLine(step.key, name, "completed", started_at_ms, ended_at_ms - started_at_ms, reused=True)
+            line.child = step.child_run_id or None
             self.finished.append(line)
             self.reused += 1
 
@@ -91,12 +101,17 @@ class RunView:
                 self.reason = event.reason or None
                 if self.is_stopped:
                     self.running.clear()
+                    self._by_id.clear()
             case wire.PhaseEvent():
                 self.phase = phase_text(event)
             case wire.LogEvent():
                 self.logs.append(log_text(event))
             case wire.StepEvent():
                 return self._take_step(event, at_ms)
+            case wire.ChildEvent():
+                line = self._by_id.get(event.step_id)
+                if line is not None:
+                    line.child = " ".join(word for word in (event.name, event.child_run_id) if word)
             case _:
                 pass
         return None
@@ -108,7 +123,10 @@ class RunView:
         line.status = event.status
         if event.status == "started":
             self.running[event.key] = line
+            self._by_id[event.step_id] = line
             return line
+        if self._by_id.get(event.step_id) is line:
+            del self._by_id[event.step_id]
         line.duration_ms = at_ms - line.started_at_ms if event.duration_ms is UNSET else int(event.duration_ms or 0)
         if event.error is not UNSET and event.error:
             line.error = event.error.message
@@ -133,6 +151,12 @@ def log_text(event: wire.LogEvent) -> str:
     level = event.level or "info"
     prefix = "" if level == "info" else f"{level}: "
     return prefix + event.message + _details(event.data)
+
+
+def child_text(event: wire.ChildEvent) -> str:
+    """`review run_k3 begins (step check)`; from then on its own events tell of it."""
+    status = {"pending": "begins", "running": "goes on"}.get(event.status, event.status)
+    return f"{event.name or 'a workflow'} {event.child_run_id} {status} (step {event.step_id})"
 
 
 def _details(details: dict[str, Any] | UnsetType) -> str:

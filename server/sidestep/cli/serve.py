@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from sidestep import logs
 from sidestep.app import VERSION, Application
+from sidestep.cli.file_limit import make_room_for_files
 from sidestep.lsp.bridge import PyglsBridge
 from sidestep.lsp.connection import Connection, ConnectionParts
 from sidestep.model.abort import AbortKind, AbortReason
@@ -115,7 +116,7 @@ class _Server:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         self._ending = loop.create_future()
-        settings = Settings()
+        settings = make_room_for_files(Settings())
         stdin, stdout = take_stdin(), take_stdout()
         writer = Writer(
             stdout,

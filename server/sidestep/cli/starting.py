@@ -46,6 +46,7 @@ class Start:
     label: str | None
     folder: str | None
     store: str | None
+    deadline_s: int | None
     trust: bool
     as_json: bool
     as_events: bool
@@ -123,6 +124,7 @@ async def _follow(app: Application, start: Start, name: str, args: dict[str, Any
             folder=folder,
             start_key=start.start_key,
             label=start.label,
+            deadline_s=start.deadline_s,
             # A run ends with its command; a person who wants it to go on says so.
             auto_resume=False,
             on_run=on_run,

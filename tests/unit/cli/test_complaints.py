@@ -91,3 +91,13 @@ def test_an_error_is_words_on_stderr_and_nothing_else(capsys: pytest.CaptureFixt
     assert said.out == ""
     assert said.err.startswith("sidestep: ")
     assert "\x1b" not in said.err
+
+
+def test_what_was_asked_of_a_nested_run_is_proposed_for_its_root() -> None:
+    """I5, P8"""
+    invocation = Invocation(typed_verb=("retry", "--edited"), typed_store="a b.db")
+    lines = lines_for(InvalidTransition("run_c", "failed", "no", root_run_id="run_r"), invocation)
+    assert lines == [
+        "run_c is a nested run of run_r. Ask for the whole tree:",
+        "  sidestep runs retry run_r --edited --store 'a b.db'",
+    ]

@@ -61,6 +61,22 @@ def test_the_card_shows_phase_steps_with_status_and_time_and_log_lines() -> None
     assert "running · 59.9 s" in card
 
 
+def test_the_card_names_the_nested_run_of_a_step_in_flight_and_of_one_that_ended() -> None:
+    """P8"""
+    view, events = RunView("x"), Events()
+    for event in (
+        events.step("done", "started"),
+        events.child("done", "run_1"),
+        events.step("done", "completed"),
+        events.step("check", "started"),
+        events.child("check", "run_2"),
+    ):
+        view.take(event)
+    card = drawn(view)
+    assert "done · review run_1" in card
+    assert "check · review run_2" in card
+
+
 def test_the_card_fits_the_terminal_whatever_the_run_does() -> None:
     view, events = RunView("x"), Events()
     for number in range(500):
@@ -135,12 +151,16 @@ def test_plain_lines_say_each_thing_once_and_on_one_line() -> None:
     lines.take(events.step("tests", "completed"))
     lines.take(events.step("lint", "failed"))
     lines.take(events.log("a\nb\x1b[2J"))
+    lines.take(events.child("check", "run_2"))
+    lines.take(events.child("check", "run_2", "running"))
     assert stream.getvalue().splitlines() == [
         "run    review interrupted (user)",
         "phase  verify (round=1)",
         "step   tests completed in 100 ms",
         "step   lint failed in 0 ms: exit code 1",
         r"log    a b\x1b[2J",
+        "child  review run_2 begins (step check)",
+        "child  review run_2 goes on (step check)",
     ]
 
 

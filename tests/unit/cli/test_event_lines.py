@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING
 
-from sidestep.cli.event_lines import EventLines
+from sidestep.cli.event_lines import EventLines, stored_events
+from sidestep.cli.plain import PlainLines
+from sidestep.cli.run_view import RunView
 from sidestep.lsp import convert
 from tests.support.service_harness import ONE_STEP, Harness
 
@@ -44,3 +47,20 @@ async def test_lines_begin_after_the_sequence_asked_for(tmp_path: Path, capsys: 
         record = await harness.completed(ONE_STEP)
         await EventLines(after_sequence=3).catch_up(harness.store, record.run_id)
     assert printed(capsys) == list(range(4, record.sequence + 1))
+
+
+async def test_an_automatic_resume_is_told_with_what_was_kept(tmp_path: Path) -> None:
+    """C2"""
+    async with Harness(tmp_path) as harness:
+        source = ONE_STEP.replace("return", 'await command(["true"], id="second")\n    return')
+        task, run_id = await harness.running(source, "second")
+        await harness.service.interrupt(run_id, by="test")
+        await task
+        harness.commands.held.clear()
+        stopped = await harness.store.read(run_id)
+        await harness.resume(run_id, automatic_from=stopped.epoch)
+        stream = io.StringIO()
+        lines = PlainLines(RunView("test", run_id), stream)
+        async for event in stored_events(harness.store, run_id, stopped.sequence):
+            lines.take(event)
+    assert "log    Resumed by itself: 1 of 2 steps kept" in stream.getvalue().splitlines()

@@ -136,8 +136,10 @@ async def test_a_signal_before_the_run_exists_leaves_no_run(tmp_path: Path) -> N
         assert harness.committed == []
 
 
-async def test_moved_to_the_background_by_another_window_it_is_still_waited_for(tmp_path: Path) -> None:
-    """B1: the run ends with its command, so the terminal goes on waiting."""
+async def test_moved_to_the_background_by_another_window_it_is_still_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """B1: the run ends with its command, so the terminal goes on waiting, and says so."""
     async with Harness(tmp_path) as harness:
         harness.commands.held.add("only")
         waiting = followed(harness, starting(harness))
@@ -147,6 +149,26 @@ async def test_moved_to_the_background_by_another_window_it_is_still_waited_for(
         harness.commands.finish("only")
         record = await waiting
     assert record.status is RunStatus.COMPLETED
+    assert capsys.readouterr().err.count("Moved to the background") == 1
+
+
+async def test_an_interrupt_right_after_it_was_moved_to_the_background_wins(tmp_path: Path) -> None:
+    """B2: the waiting command must not go on with a run that was stopped meanwhile."""
+    async with Harness(tmp_path) as harness:
+        harness.commands.held.add("only")
+        waiting = followed(harness, starting(harness))
+        await harness.commands.called("only")
+        run_id = harness.commands.calls[-1].run_id
+        await asyncio.gather(harness.service.background(run_id), harness.service.interrupt(run_id, by="test"))
+        record = await waiting
+        kinds = await harness.kinds(run_id)
+    assert (record.status, record.reason) == (RunStatus.INTERRUPTED, "user")
+    assert [kind for kind in kinds if kind.startswith("status:")] == [
+        "status:pending",
+        "status:running",
+        "status:backgrounded",
+        "status:interrupted",
+    ]
 
 
 async def elsewhere_and_here(tmp_path: Path, released: Callable[[Harness, str], Awaitable[object]]) -> RunRecord:

@@ -28,6 +28,7 @@ class Row:
     status: RunStatus = RunStatus.FAILED
     is_stopped: bool = True
     result: Any = None
+    reason: str | None = None
 
 
 def told(row: Row, capsys: pytest.CaptureFixture[str], invocation: Invocation | None = None) -> str:
@@ -56,3 +57,16 @@ def test_nobody_is_asked_to_mend_a_built_in_script(capsys: pytest.CaptureFixture
     said = told(Row(Failure(FailureCode.SCRIPT, "no"), file=str(Path(builtin_folder(), "repo-report.py"))), capsys)
     assert "Mend the script" not in said
     assert said.endswith("sidestep runs continue run_x")
+
+
+@pytest.mark.parametrize(("reason", "why"), [("deadline", ": its deadline passed"), ("user", " (user)")])
+def test_why_a_run_is_interrupted_is_said_with_how_to_go_on(
+    reason: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """T2"""
+    row = Row(Failure(FailureCode.STEP, "no"), status=RunStatus.INTERRUPTED, reason=reason)
+    assert tell(cast("RunRecord", row), Invocation(), as_json=False, as_events=False) == 4
+    assert capsys.readouterr().err.splitlines() == [
+        f"run_x is interrupted{why}. Finished steps are kept; go on with:",
+        "  sidestep runs continue run_x",
+    ]

@@ -56,10 +56,13 @@ def test_completed_steps_of_an_earlier_execution_are_reused_and_the_others_are_n
             started_at=began,
             ended_at=ended,
             reused=False,
+            child_run_id="run_child",
         )
 
     view.seed([summary("a", "completed"), summary("b", "interrupted"), summary("c", "failed")])
-    assert [(line.name, line.reused, line.duration_ms) for line in view.finished] == [("a", True, 40)]
+    assert [(line.name, line.reused, line.duration_ms, line.child) for line in view.finished] == [
+        ("a", True, 40, "run_child")
+    ]
     assert view.reused == 1
 
 
@@ -80,3 +83,27 @@ def test_phase_and_log_show_their_details() -> None:
     view.take(events.log("odd", level="warning", data={"files": ["a"]}))
     assert view.phase == "verify (round=2, of=three)"
     assert view.logs[0] == 'warning: odd (files=["a"])'
+
+
+def test_a_step_shows_the_nested_run_that_does_its_work() -> None:
+    """P8"""
+    view, events = RunView("x"), Events()
+    view.take(events.step("a", "started"))
+    view.take(events.step("b", "started"))
+    view.take(events.child("b", "run_child"))
+    assert [(line.name, line.child) for line in view.running.values()] == [("a", None), ("b", "review run_child")]
+    view.take(events.step("b", "completed"))
+    assert view.finished[0].child == "review run_child"
+
+
+def test_a_child_of_a_step_that_is_over_shows_nowhere() -> None:
+    view, events = RunView("x"), Events()
+    view.take(events.step("a", "started"))
+    view.take(events.step("a", "failed"))
+    view.take(events.child("a", "run_child"))
+    assert view.finished[0].child is None
+    view.take(events.step("b", "started"))
+    (line,) = view.running.values()
+    view.take(events.status("interrupted"))
+    view.take(events.child("b", "run_child"))
+    assert line.child is None

@@ -37,3 +37,6 @@ class Events:
         return wire.StepEvent(
             step_id=step_id, kind="command", key=f"key of {step_id}", status=status, attempt=1, **self._next(), **more
         )
+
+    def child(self, step_id: str, child_run_id: str, status: str = "pending") -> wire.ChildEvent:
+        return wire.ChildEvent(step_id=step_id, child_run_id=child_run_id, name="review", status=status, **self._next())
