@@ -25,6 +25,7 @@ from sidestep.scripts.discovery import ScriptFinder, builtin_folder
 from sidestep.scripts.resolver import ScriptResolver
 from sidestep.scripts.trust import SessionTrust, TrustList
 from sidestep.service.library import Library
+from sidestep.service.live_outputs import LiveOutputs
 from sidestep.service.workflows import ServiceParts, WorkflowService
 from sidestep.store.location import store_location
 from sidestep.store.owners import OwnerDirectory
@@ -118,9 +119,11 @@ class Application:
             "sleep": SleepExecutor(clock),
             **self._executors,
         }
+        outputs = LiveOutputs()
         service = WorkflowService(
             ServiceParts(
-                runner=RunnerParts(store, sandbox, executors, clock, self.settings),
+                runner=RunnerParts(store, sandbox, executors, outputs, clock, self.settings),
+                outputs=outputs,
                 owners=owners,
                 library=self.library,
                 ids=RandomIds(),

@@ -516,6 +516,28 @@ def test_outputs_can_be_read_while_a_step_still_runs(host: Host) -> None:
     assert [step["stepId"] for step in page["steps"] + rest["steps"]] == ["first", "gated"]
 
 
+def test_what_a_step_prints_is_told_while_it_runs_to_hosts_that_want_it(tmp_path: Path) -> None:
+    source = GATED.replace('["cat", "gate"]', '["sh", "-c", "printf \'so far\u00e9\'; cat gate"]')
+
+    def says(message: dict[str, Any]) -> bool:
+        return message.get("method") == "workflow/output" and message["params"]["stepId"] == "gated"
+
+    printed = message_where(says, "output of the gated step")
+    host = Host(tmp_path, workflow={"output": True})
+    with host.client:
+        number = host.start(source)
+        told = host.client.expect(printed)["params"]
+        assert (told["stream"], told["text"], told["droppedBytes"]) == ("stdout", "so far\u00e9", 0)
+        host.open_gate()
+        assert outcome(host.client, number)["status"] == "completed"
+    other = Host(tmp_path)
+    with other.client:
+        number = other.start(source)
+        other.step_begun("gated")
+        other.open_gate()
+        other.client.expect(never(printed, response_to(number)))
+
+
 @pytest.mark.parametrize(
     ("method", "params", "path"),
     [

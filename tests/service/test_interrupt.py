@@ -17,6 +17,9 @@ from sidestep.model.events import Logged, StatusChanged
 from sidestep.model.run import Attention, FailureCode, RunStatus, StepStatus
 from sidestep.model.writes import Append, Interrupt
 from sidestep.scripts.resolver import FileScript
+from sidestep.settings import Settings
+from tests.support.fake_clock import FakeClock
+from tests.support.held_store import HeldStore
 from tests.support.service_harness import ONE_STEP, Harness, LivingOwners, patient
 
 if TYPE_CHECKING:
@@ -299,6 +302,43 @@ async def test_b3_background_of_a_backgrounded_run_is_no_change_and_of_a_stopped
         record = await h.completed(start_key="other")
         with pytest.raises(InvalidTransition):
             await h.service.background(record.run_id)
+
+
+async def test_b3_background_of_a_pending_run_applies_once_it_runs(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = HeldStore(clock, Settings())
+    async with Harness(tmp_path, store=store, clock=clock) as h:
+        store.hold("create")
+        h.commands.held.add("only")
+        task = h.start()
+        await store.reached.wait()
+        (pending,) = await store.owned_runs()
+        assert pending.status is RunStatus.PENDING
+        created = store.release
+        store.hold("read")
+        moved = asyncio.create_task(h.service.background(pending.run_id))
+        await store.reached.wait()
+        store.release.set()
+        created.set()
+        assert (await moved).status is RunStatus.BACKGROUNDED
+        assert (await task).record.status is RunStatus.BACKGROUNDED
+        assert (await h.kinds(pending.run_id))[:3] == ["status:pending", "status:running", "status:backgrounded"]
+
+
+async def test_b3_background_of_a_pending_run_that_stops_before_it_runs_says_so(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = HeldStore(clock, Settings())
+    async with Harness(tmp_path, store=store, clock=clock) as h:
+        store.hold("create")
+        task = h.start()
+        await store.reached.wait()
+        (pending,) = await store.owned_runs()
+        moved = asyncio.create_task(h.service.background(pending.run_id))
+        await h.store.write(Interrupt(pending.run_id, "user"))
+        with pytest.raises(InvalidTransition, match="interrupted"):
+            await moved
+        store.release.set()
+        assert (await task).record.status is RunStatus.INTERRUPTED
 
 
 async def test_f1_a_run_another_process_owns_is_leased(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ class _Driver:
             task_id="task_test",
             attempt=1,
             require_claim=_claimed,
+            emit=lambda stream, data: None,
         )
         await self._done.put((call.call_id, await self._executor.execute(request, self._signal)))
 

@@ -30,6 +30,9 @@ _JUMPS_MAX = 100
 # A schedule crosses some hundred points; so many mean that somebody goes round in circles.
 _POINTS_MAX = 3000
 
+# Where time flows, how eagerly it does, beside the points.
+_TIME_WEIGHT = 0.1
+
 
 class Stuck(AssertionError):
     """Nobody is parked, nothing runs, and time changes nothing: somebody waits for what will not come."""
@@ -49,6 +52,7 @@ class Schedule:
         self._time_flows = time_flows
         self._parked: dict[int, tuple[str, Callable[[], object]]] = {}
         self._weights: dict[str, float] = {}
+        self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._tokens = 0
         self._outside = 0
         self._jumps = 0
@@ -85,6 +89,12 @@ class Schedule:
         finally:
             self._outside -= 1
 
+    async def until(self, claim: Callable[[], bool]) -> None:
+        """Wait until a claim is true when the loop has nothing to do."""
+        became: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((claim, became))
+        await became
+
     def is_idle(self) -> bool:
         """True when nothing goes on outside, so that a choice would be the same every time."""
         return self._outside == 0
@@ -94,25 +104,43 @@ class Schedule:
         self.inspect()
         if not self.is_idle():
             return False
+        for awaited in self._awaited:
+            claim, became = awaited
+            if claim():
+                self._awaited.remove(awaited)
+                became.done() or became.set_result(None)
+                return True
         if not self._parked:
             self._jumps += 1
             if self._jumps > _JUMPS_MAX:
                 raise Stuck(f"nobody can go on; the last points: {self.crossed[-30:]}")
             self._clock.advance(_JUMP_S)
             return True
-        if self._time_flows and self.random.random() < 0.04:
-            self.crossed.append("time")
-            self._clock.advance(self.random.choice((0.5, 2.5, 5.0)))
-            return True
         self._jumps = 0
         if len(self.crossed) > _POINTS_MAX:
             raise Stuck(f"this never ends; the last points: {self.crossed[-10:]}")
         tokens = list(self._parked)
-        (token,) = self.random.choices(tokens, [self._weight(self._parked[token][0]) for token in tokens])
+        weights = [self._weight(self._parked[token][0]) for token in tokens]
+        if self._time_flows and self.random.random() * (sum(weights) + _TIME_WEIGHT) < _TIME_WEIGHT:
+            self.crossed.append("time")
+            self._clock.advance(self.random.choice((0.5, 2.5, 5.0)))
+            return True
+        (token,) = self.random.choices(tokens, weights)
         name, action = self._parked.pop(token)
         self.crossed.append(name)
         action()
         return True
+
+    def let_go(self) -> bool:
+        """The schedule is over: everybody may go on, so that what is left can be cancelled."""
+        parked, self._parked = list(self._parked.values()), {}
+        for _, action in parked:
+            action()
+        return bool(parked)
+
+    def weigh(self, name: str, weight: float) -> None:
+        """How eagerly a point is crossed; 1 is usual."""
+        self._weights[name] = weight
 
     def _weight(self, name: str) -> float:
         weight = self._weights.get(name)
@@ -156,13 +184,12 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._selector.idle = None
         self._runner.close()
 
-    def run(self, idle: Callable[[], bool], work: Coroutine[Any, Any, T]) -> T:
-        """Run `work`; `idle` is asked whenever the loop has nothing to do, and False means: wait for a thread."""
-        self._selector.idle = idle
+    def run(self, schedule: Schedule, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work`, with the schedule deciding whenever the loop has nothing to do."""
+        self._selector.idle = schedule.choose
         try:
             return self._runner.run(work)
         finally:
-            self._selector.idle = None
+            self._selector.idle = schedule.let_go

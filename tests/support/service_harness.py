@@ -22,6 +22,7 @@ from sidestep.scripts.folder import FolderKey
 from sidestep.scripts.resolver import InlineScript, ScriptResolver
 from sidestep.scripts.trust import SessionTrust, TrustList
 from sidestep.service.library import Library
+from sidestep.service.live_outputs import LiveOutputs
 from sidestep.service.requests import ResumeRequest, RetryRequest, Started, StartRequest
 from sidestep.service.workflows import ServiceParts, WorkflowService
 from sidestep.settings import Settings
@@ -114,9 +115,11 @@ class Harness:
         if self._trusted:
             self.library.trust_for_session([self.folder])
         executors = {"command": self.commands, "sleep": SleepExecutor(self.clock)}
-        runner = RunnerParts(self.store, self.sandbox, executors, self.clock, self.settings)
+        outputs = LiveOutputs()
+        runner = RunnerParts(self.store, self.sandbox, executors, outputs, self.clock, self.settings)
         parts = ServiceParts(
             runner=runner,
+            outputs=outputs,
             owners=self.owners,
             library=self.library,
             ids=SerialIds(self.owners.owner_id[-1]),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sidestep.model.ports import (
         Call,
         Clock,
+        OutputSink,
         Program,
         RunStore,
         Sandbox,
@@ -54,6 +55,7 @@ class RunnerParts:
     store: RunStore
     sandbox: Sandbox
     executors: Mapping[str, StepExecutor]
+    outputs: OutputSink
     clock: Clock
     settings: Settings
 
@@ -127,6 +129,7 @@ class Runner:
             history=history,
             deliveries=deliveries,
             executors={**self._parts.executors, "workflow": nested},
+            outputs=self._parts.outputs,
             clock=self._parts.clock,
             settings=self._parts.settings,
             signal=self._signal,

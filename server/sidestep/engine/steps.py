@@ -16,6 +16,7 @@ import json
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sidestep.engine.output import encode_output
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sidestep.engine.journal_writer import JournalWriter
     from sidestep.engine.replay import Deliveries, History
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import Call, Clock, StepExecutor, StepOutcome
+    from sidestep.model.ports import Call, Clock, OutputSink, StepExecutor, StepOutcome
     from sidestep.model.run import StepRecord
     from sidestep.settings import Settings
 
@@ -73,6 +74,7 @@ class Steps:
         history: History,
         deliveries: Deliveries,
         executors: Mapping[str, StepExecutor],
+        outputs: OutputSink,
         clock: Clock,
         settings: Settings,
         signal: AbortSignal,
@@ -83,6 +85,7 @@ class Steps:
         self._history = history
         self._deliveries = deliveries
         self._executors = executors
+        self._outputs = outputs
         self._clock = clock
         self._settings = settings
         self._signal = signal
@@ -236,6 +239,7 @@ class Steps:
             task_id=task_id(self._writer.run_id, work.key, work.attempt),
             attempt=work.attempt,
             require_claim=self._writer.require_claim,
+            emit=partial(self._outputs.emit, self._writer.run_id, work.step_id),
             title=work.title,
             timeout_s=work.timeout_s,
         )

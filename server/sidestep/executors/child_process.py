@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, cast
 from sidestep.executors.output_tail import OutputTail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidestep.executors.launch import Launch
 
 _SHELL = "/bin/sh"
@@ -73,7 +75,8 @@ class ChildProcess(asyncio.SubprocessProtocol):
         exited_at: Loop time of the leader's end, None before.
     """
 
-    def __init__(self, stream_bytes_max: int) -> None:
+    def __init__(self, stream_bytes_max: int, emit: Callable[[str, bytes], None]) -> None:
+        self._emit = emit
         self._loop = asyncio.get_running_loop()
         self.stdout = OutputTail(stream_bytes_max)
         self.stderr = OutputTail(stream_bytes_max)
@@ -152,6 +155,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         (self.stdout if fd == _STDOUT else self.stderr).append(data)
+        self._emit("stdout" if fd == _STDOUT else "stderr", data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         self._open_streams.discard(fd)
@@ -166,9 +170,14 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._closed.set_result(None)
 
 
-async def start_child(launch: Launch, *, has_input: bool, stream_bytes_max: int) -> ChildProcess:
+async def start_child(
+    launch: Launch, *, has_input: bool, stream_bytes_max: int, emit: Callable[[str, bytes], None]
+) -> ChildProcess:
     """
     Start a child at its gate. May be cancelled: then nothing is left.
+
+    Args:
+        emit: Takes what the child prints as it arrives: "stdout" or "stderr", and the bytes.
 
     Raises:
         OSError: the system refuses (too many processes or files, arguments too long).
@@ -176,7 +185,7 @@ async def start_child(launch: Launch, *, has_input: bool, stream_bytes_max: int)
     loop = asyncio.get_running_loop()
     if sys.platform == "win32":
         _, child = await loop.subprocess_exec(
-            lambda: ChildProcess(stream_bytes_max),
+            lambda: ChildProcess(stream_bytes_max, emit),
             *launch.argv,
             cwd=launch.cwd,
             env=launch.env,
@@ -186,7 +195,7 @@ async def start_child(launch: Launch, *, has_input: bool, stream_bytes_max: int)
     gate_read, gate_write = os.pipe()
     try:
         _, child = await loop.subprocess_exec(
-            lambda: ChildProcess(stream_bytes_max),
+            lambda: ChildProcess(stream_bytes_max, emit),
             *(_SHELL, "-c", _GATE if has_input else _GATE_NO_INPUT, "sh"),
             *_odd_variables(launch),
             *launch.argv,

@@ -99,6 +99,7 @@ class CommandExecutor:
                 launch,
                 has_input=command.stdin is not None,
                 stream_bytes_max=self._settings.command_stream_bytes_max,
+                emit=request.emit,
             )
         except OSError as error:
             raise _refused_by_system(error, launch.argv[0]) from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sidestep.lsp.error_map import map_error
+from sidestep.lsp.live_output import LiveOutput
 from sidestep.lsp.notifier import Notifier
 from sidestep.lsp.recovery_messages import recovery_messages
 from sidestep.lsp.subscriptions import Subscriptions
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("sidestep.lsp")
 
 FEATURES = (
-    *("start", "interrupt", "resume", "retry", "background", "list", "events", "subscribe"),
+    *("start", "interrupt", "resume", "retry", "background", "list", "events", "subscribe", "output"),
     *("scripts", "validate", "trust"),
 )
 
@@ -101,6 +102,13 @@ class Connection:
             loop=asyncio.get_running_loop(),
         )
         self._subscriptions = Subscriptions(self._notifier, writer.room)
+        self._wants_output = False
+        self._live_output = LiveOutput(
+            self._notify,
+            wants=lambda run_id: self._wants_output and self._notifier.follows_events(run_id),
+            batch_s=parts.settings.events_batch_ms / 1000,
+            loop=asyncio.get_running_loop(),
+        )
         methods = WorkflowMethods(
             open_service=self._service,
             library=parts.library,
@@ -131,6 +139,7 @@ class Connection:
         if self._automatic is not None:
             self._automatic.close()
         self._subscriptions.close()
+        self._live_output.close()
         self._notifier.close()
 
     async def client_process_id(self) -> int | None:
@@ -144,6 +153,7 @@ class Connection:
             self._told = service
             service.listeners.listen(self._notifier.told)
             service.listeners.listen_deleted(self._notifier.deleted)
+            service.outputs.listen(self._live_output.told)
             service.pace.folders_open(len(self._workspace.folders))
             self._attend(service)
         return service
@@ -171,6 +181,7 @@ class Connection:
         self._parts.bridge.initialize(raw)
         capability = _workflow_capability(params)
         self._version = PROTOCOL_VERSION if capability is None else common_version(capability)
+        self._wants_output = capability is not None and capability.output
         self._auto_resume = params.options.auto_resume
         self._workspace.open_from(params)
         if not self._client_process_id.done():

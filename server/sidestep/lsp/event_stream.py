@@ -17,7 +17,7 @@ from sidestep_protocol import notifications
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sidestep.lsp.notifier import Send
     from sidestep.model.events import JournalEvent
@@ -27,15 +27,24 @@ if TYPE_CHECKING:
 class EventStream:
     """One run's events for one connection."""
 
-    def __init__(self, send: Send, batch_s: float, loop: asyncio.AbstractEventLoop, after_sequence: int | None) -> None:
+    def __init__(
+        self,
+        send: Send,
+        batch_s: float,
+        loop: asyncio.AbstractEventLoop,
+        after_sequence: int | None,
+        ended: Callable[[EventStream], object],
+    ) -> None:
         """
         Args:
             batch_s: Commits are gathered for at most this long.
             after_sequence: Where the host is; None for a stream that is live and begins with the next commit.
+            ended: Called once, when the stream has lagged or was closed.
         """
         self._send = send
         self._batch_s = batch_s
         self._loop = loop
+        self._ended = ended
         # Everything up to here was sent or waits in the batch; None until the first commit.
         self._cursor = after_sequence
         self._is_live = after_sequence is None
@@ -111,11 +120,14 @@ class EventStream:
 
     def close(self) -> None:
         """Send nothing more. Idempotent."""
+        if self._has_ended:
+            return
         self._has_ended = True
         self._batch = []
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._ended(self)
 
     def _send_events(self, record: RunRecord, events: Sequence[JournalEvent]) -> None:
         if self._has_ended or not events:
@@ -128,7 +140,9 @@ class EventStream:
             self.lag(record.run_id)
 
     def lag(self, run_id: str) -> None:
-        """Say that nothing more comes until the host subscribes again, and end."""
+        """Say that nothing more comes until the host subscribes again, and end; nothing when it has ended."""
+        if self._has_ended:
+            return
         last_sequence = self._batch[0].sequence - 1 if self._batch else self.cursor
         self.close()
         self._send("workflow/lagged", notifications.LaggedNotification(run_id=run_id, last_sequence=last_sequence))

@@ -52,6 +52,10 @@ class _Followed:
     status_sent_at: float = 0.0
     record: RunRecord | None = None
 
+    @property
+    def root_run_id(self) -> str | None:
+        return None if self.record is None else self.record.root_run_id
+
 
 class Notifier:
     """Turns commits into messages for one connection."""
@@ -93,38 +97,53 @@ class Notifier:
         """
         is_new = run_id not in self._runs
         run = self._runs.setdefault(run_id, _Followed())
-        if events and (run.stream is None or run.stream.has_ended):
-            run.stream = self._stream(None)
+        if events and run.stream is None:
+            run.stream = self._stream(run_id, None)
         if token is not None:
             run.progress[token] = False
-            if run.record is not None:
+            # The progress of a stopped run begins when it goes on.
+            if run.record is not None and run.record.is_active:
                 self._tell_progress(run, run.record)
 
         def undo() -> None:
             if is_new and run.record is None:
                 self._forget(run_id)
+            elif token is not None and run.progress.get(token) is False:
+                del run.progress[token]
 
         return undo
 
-    def subscribe(self, run_id: str, after_sequence: int) -> EventStream:
-        """A stream of the run's events for this connection, in the place of any other; it is not live yet."""
-        run = self._runs.setdefault(run_id, _Followed())
+    def subscribe(
+        self, record: RunRecord, after_sequence: int, ended: Callable[[EventStream], object]
+    ) -> EventStream:
+        """
+        A stream of the run's events for this connection, in the place of any other; it is not live yet.
+
+        Args:
+            record: The run as it was read before.
+            ended: Called once, when the stream has lagged or was closed.
+        """
+        run = self._runs.setdefault(record.run_id, _Followed())
+        if run.record is None:
+            run.record = record
         if run.stream is not None:
             run.stream.close()
-        run.stream = self._stream(after_sequence)
+        run.stream = self._stream(record.run_id, after_sequence, ended)
         run.is_subscribed = True
+        # The earlier stream may have taken the entry of a quiescent run with it.
+        self._runs[record.run_id] = run
         return run.stream
 
-    def unsubscribe(self, run_id: str, stream: EventStream | None = None) -> None:
-        """End a run's stream; with `stream` only if it is still that one."""
+    def unsubscribe(self, run_id: str) -> None:
+        """End a run's stream; nothing when there is none."""
         run = self._runs.get(run_id)
-        if run is None or run.stream is None or stream not in (None, run.stream):
-            return
-        run.stream.close()
-        run.stream = None
-        run.is_subscribed = False
-        if run.record is None or run.record.is_quiescent:
-            self._forget(run_id)
+        if run is not None and run.stream is not None:
+            run.stream.close()
+
+    def follows_events(self, run_id: str) -> bool:
+        """Whether this connection is told the run's events as they come."""
+        run = self._runs.get(run_id)
+        return run is not None and run.stream is not None and not run.stream.has_ended
 
     def run_of(self, token: Id) -> str | None:
         """The run whose progress is shown under a token."""
@@ -132,8 +151,9 @@ class Notifier:
 
     def deleted(self, deleted: Deleted) -> None:
         """The listener: a run is gone, whoever deleted it; told of open folders and of what is followed."""
-        followed = deleted.run_id in self._runs
-        self._forget(deleted.run_id)
+        followed = [run_id for run_id, run in self._runs.items() if deleted.run_id in (run_id, run.root_run_id)]
+        for run_id in followed:
+            self._forget(run_id)
         if followed or self._is_mine_folder(deleted.folder):
             self._send("workflow/deleted", notifications.DeletedNotification(run_id=deleted.run_id))
 
@@ -146,6 +166,7 @@ class Notifier:
             if not committed.events or not self._is_mine(record):
                 return
             run = self._runs[record.run_id] = _Followed()
+        was_quiescent = run.record is not None and run.record.is_quiescent
         run.record = record
         status = _last_status(committed.events)
         if status is not None and status.status is RunStatus.PENDING:
@@ -155,7 +176,7 @@ class Notifier:
         if status is not None and status.status is not RunStatus.PENDING:
             self._flush(run)
             self._send_status(run, record, status.previous)
-        elif not committed.events and record.is_quiescent:
+        elif not committed.events and record.is_quiescent and not was_quiescent:
             # What arrived late comes before the word that nothing is left.
             self._flush(run)
             self._send_status(run, record, None)
@@ -172,8 +193,20 @@ class Notifier:
         for run_id in list(self._runs):
             self._forget(run_id)
 
-    def _stream(self, after_sequence: int | None) -> EventStream:
-        return EventStream(self._send, self._settings.events_batch_ms / 1000, self._loop, after_sequence)
+    def _stream(
+        self, run_id: str, after_sequence: int | None, ended: Callable[[EventStream], object] = id
+    ) -> EventStream:
+        def over(stream: EventStream) -> None:
+            ended(stream)
+            run = self._runs.get(run_id)
+            if run is None or run.stream is not stream:
+                return
+            run.stream = None
+            run.is_subscribed = False
+            if run.record is not None and run.record.is_quiescent:
+                self._forget(run_id)
+
+        return EventStream(self._send, self._settings.events_batch_ms / 1000, self._loop, after_sequence, over)
 
     def _flush(self, run: _Followed) -> None:
         if run.stream is not None:

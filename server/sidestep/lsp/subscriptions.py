@@ -14,7 +14,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidestep.model.errors import SidestepError
+from sidestep.model.errors import RunNotFound, SidestepError
 from sidestep.rpc.errors import RpcError, invalid_params
 from sidestep_protocol.errors import InvalidParamsData
 
@@ -54,77 +54,119 @@ class Subscriptions:
         """
         self._notifier = notifier
         self._has_room = has_room
-        # Run id -> the function that lets the service's pace go.
-        self._held: dict[str, Callable[[], None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Run id -> its newest request that is not answered yet: of several in flight, the last one that came counts.
+        self._newest: dict[str, object] = {}
+        # The functions that let the service's pace go, of the streams that have not ended.
+        self._held: dict[EventStream, Callable[[], None]] = {}
+        self._tasks: dict[EventStream, asyncio.Task[None]] = {}
+        # One page at a time: all of them would fit into the room that each of them has found.
+        self._turn = asyncio.Lock()
 
     async def subscribe(
         self, service: WorkflowService, run_id: str, after_sequence: int, context: RequestContext
     ) -> Subscribed:
         """
-        Begin a stream; an earlier one of this run ends.
+        Begin a stream; an earlier one of this run ends, unless this request fails.
 
         Raises:
             RunNotFound.
             RpcError: the cursor is ahead of the journal.
         """
+        request = self._newest[run_id] = object()
         release = service.pace.expect_others()
         try:
             await service.pace.in_force()
-            stream = self._notifier.subscribe(run_id, after_sequence)
-            try:
-                record = await service.store.read(run_id)
-                if after_sequence > record.sequence:
-                    expected = f"at most {record.sequence}, the run's last sequence"
-                    raise RpcError(
-                        invalid_params(
-                            InvalidParamsData(reason="invalidParams", path="$.afterSequence", expected=expected)
-                        )
-                    )
-                events = await service.store.read_events(run_id, after_sequence=after_sequence, limit=_ANSWERED_MAX)
-            except BaseException:
-                self._notifier.unsubscribe(run_id, stream)
-                raise
+            record, events = await _read(service, run_id, after_sequence)
         except BaseException:
             release()
             raise
-        self._let_go(run_id)
-        self._held[run_id] = release
+        finally:
+            is_newest = self._newest.get(run_id) is request
+            if is_newest:
+                del self._newest[run_id]
+        # Nothing is awaited from the reading on: no deletion and no other request comes in between.
+        if not is_newest:
+            # The host has said something else meanwhile: that it wants no stream, or one from elsewhere.
+            release()
+            return Subscribed(record, events, _last(events, after_sequence) + 1)
+        stream = self._notifier.subscribe(record, after_sequence, self._ended)
+        self._held[stream] = release
         stream.caught_up(events)
-        live_from = stream.cursor + 1
-        context.after_answer(lambda: self._begin(service, stream, record))
-        return Subscribed(record, events, live_from)
+        context.after_answer(lambda: self._begin(service, stream, run_id))
+        return Subscribed(record, events, stream.cursor + 1)
 
     def unsubscribe(self, run_id: str) -> None:
         """End the stream of a run; nothing when there is none."""
+        self._newest.pop(run_id, None)
         self._notifier.unsubscribe(run_id)
-        self._let_go(run_id)
 
     def close(self) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        for run_id in list(self._held):
-            self._let_go(run_id)
+        for release in self._held.values():
+            release()
+        self._held.clear()
 
-    def _begin(self, service: WorkflowService, stream: EventStream, record: RunRecord) -> None:
-        task = asyncio.get_running_loop().create_task(self._catch_up(service, stream, record), name="subscription")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _begin(self, service: WorkflowService, stream: EventStream, run_id: str) -> None:
+        if stream.has_ended:
+            return
+        task = asyncio.get_running_loop().create_task(self._catch_up(service, stream, run_id), name="subscription")
+        self._tasks[stream] = task
+        task.add_done_callback(lambda _: self._tasks.pop(stream, None))
 
-    async def _catch_up(self, service: WorkflowService, stream: EventStream, record: RunRecord) -> None:
-        """Send the journal in pages until the stream can go live."""
-        try:
-            while not stream.has_ended and not stream.go_live(record.sequence):
-                await self._has_room()
-                page = await service.store.read_events(record.run_id, after_sequence=stream.cursor, limit=_PAGE)
-                record = await service.store.read(record.run_id)
-                stream.send_page(record, page)
-        except SidestepError as error:
-            # Deleted, or the store is away: the host subscribes again when it wants to.
-            log.info("%s: its subscription ends: %s", record.run_id, error)
-            stream.lag(record.run_id)
-
-    def _let_go(self, run_id: str) -> None:
-        release = self._held.pop(run_id, None)
+    def _ended(self, stream: EventStream) -> None:
+        release = self._held.pop(stream, None)
         if release is not None:
             release()
+        task = self._tasks.get(stream)
+        if task is not None and task is not asyncio.current_task():
+            # It may wait for a host that does not read.
+            task.cancel()
+
+    async def _catch_up(self, service: WorkflowService, stream: EventStream, run_id: str) -> None:
+        """Send the journal in pages until the stream can go live."""
+        try:
+            # Read after the stream has begun to hear of commits: there is none that neither of both knows.
+            record = await service.store.read(run_id)
+            while not stream.has_ended and not stream.go_live(record.sequence):
+                async with self._turn:
+                    await self._has_room()
+                    page = await service.store.read_events(run_id, after_sequence=stream.cursor, limit=_PAGE)
+                    record = await service.store.read(run_id)
+                    stream.send_page(record, page)
+        except RunNotFound:
+            # Whoever deleted it, the notifier is about to hear of it.
+            return
+        except SidestepError as error:
+            # The store is away, or the run cannot be read: the host subscribes again when it wants to.
+            log.info("%s: its subscription ends: %s", run_id, error)
+            stream.lag(run_id)
+
+
+async def _read(
+    service: WorkflowService, run_id: str, after_sequence: int
+) -> tuple[RunRecord, Sequence[JournalEvent]]:
+    """
+    The row, and what the answer holds of the journal.
+
+    Raises:
+        RunNotFound: also when the run's tree was deleted meanwhile: the host has been told so already.
+        RpcError: the cursor is ahead of the journal.
+    """
+    record = await service.store.read(run_id)
+    if after_sequence > record.sequence:
+        expected = f"at most {record.sequence}, the run's last sequence"
+        ahead = InvalidParamsData(reason="invalidParams", path="$.afterSequence", expected=expected)
+        raise RpcError(invalid_params(ahead))
+    deleted = service.listeners.expect(record.root_run_id, lambda _: False)
+    try:
+        events = await service.store.read_events(run_id, after_sequence=after_sequence, limit=_ANSWERED_MAX)
+        if deleted.done():
+            raise RunNotFound(run_id=run_id)
+    finally:
+        deleted.cancel()
+    return record, events
+
+
+def _last(events: Sequence[JournalEvent], after_sequence: int) -> int:
+    return events[-1].sequence if events else after_sequence

@@ -250,6 +250,8 @@ class StepRequest:
         require_claim: Looks whether the run is still ours to work for; raises Aborted when it is not. To be awaited
             when what the step starts is written down and before it may begin: a process that was stopped and taken
             over begins nothing when it wakes (F3), and what it began before was seen by whoever took over (F4).
+        emit: Takes what the work prints while it goes on: the stream's name ("stdout", "stderr") and bytes. For people
+            who watch; never stored, never waited for.
     """
 
     run_id: str
@@ -261,6 +263,7 @@ class StepRequest:
     task_id: str
     attempt: int
     require_claim: Callable[[], Awaitable[None]]
+    emit: Callable[[str, bytes], None]
     title: str | None = None
     timeout_s: float | None = None
 
@@ -280,6 +283,14 @@ class StepFailed:
 
 
 StepOutcome = StepSucceeded | StepFailed
+
+
+class OutputSink(Protocol):
+    """Where the output of steps goes while they run."""
+
+    def emit(self, run_id: str, step_id: str, stream: str, data: bytes) -> None:
+        """Hand on what a step's work printed; does not block."""
+        ...
 
 
 class StepExecutor(Protocol):

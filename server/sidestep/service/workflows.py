@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sidestep.model.ports import IdSource, OwnerRegistry
     from sidestep.scripts.resolver import ResolvedScript
     from sidestep.service.library import Library
+    from sidestep.service.live_outputs import LiveOutputs
 
 log = logging.getLogger("sidestep.service")
 
@@ -49,6 +50,8 @@ class ServiceParts:
     owners: OwnerRegistry
     library: Library
     ids: IdSource
+    # The runner's `outputs`, for those who listen.
+    outputs: LiveOutputs
     pid: int
     # Version words stored with each run, for replay across versions.
     versions: dict[str, str]
@@ -62,6 +65,7 @@ class WorkflowService:
         self.store = parts.runner.store
         self.clock = self._clock = parts.runner.clock
         self.library = parts.library
+        self.outputs = parts.outputs
         # How often other processes' work is looked for: rests until a folder is open, or something is under way here.
         self.pace = WatchPace(self.store.watch)
         self.runs = ActiveRuns(parts.runner, parts.owners.owner_id, LibraryChildScripts(parts.library), self.pace)
@@ -161,7 +165,7 @@ class WorkflowService:
             return await self._claims.go_on(request, record, RunEvent.RETRY, script, signal)
         if record.status is RunStatus.FAILED:
             await self._require_something_to_redo(record)
-        elif not record.is_active:
+        elif record.status is RunStatus.INTERRUPTED:
             why = "retry with the snapshot is for failed runs; resume this one, or retry with the current source"
             raise InvalidTransition(run_id=record.run_id, status=record.status.value, why=why)
         return await self._claims.go_on(request, record, RunEvent.RETRY, None, signal)
@@ -204,10 +208,25 @@ class WorkflowService:
         return Interrupted(record, already_terminal=False, quiescent=record.owner is None)
 
     async def background(self, run_id: str) -> RunRecord:
-        """Release the request that waits for the run; the run goes on (B1). Idempotent."""
-        record = await self.store.read(run_id)
-        _require_root(record)
-        return await self.store.write(Background(run_id))
+        """
+        Release the request that waits for the run; the run goes on (B1). Idempotent; a pending run is waited for (B3).
+
+        Raises:
+            RunNotFound.
+            InvalidTransition: it has stopped, or is a child.
+        """
+        rest = self.pace.expect_others()
+        begun = self.listeners.expect(run_id, lambda record: record.status is not RunStatus.PENDING)
+        try:
+            await self.pace.in_force()
+            record = await self.store.read(run_id)
+            _require_root(record)
+            if record.status is RunStatus.PENDING:
+                await begun
+            return await self.store.write(Background(run_id))
+        finally:
+            begun.cancel()
+            rest()
 
     async def delete(self, run_id: str) -> RunRecord:
         """Remove a stopped, quiescent run with its tree; returns the row it had."""

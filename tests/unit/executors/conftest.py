@@ -45,6 +45,8 @@ class Commands:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.ledger = RecordingLedger()
+        # What was printed while it ran, by stream.
+        self.emitted: dict[str, bytearray] = {}
         self.environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
         self.settings = Settings(**{"terminate_grace_s": 0.1, **settings})
         self.executor = CommandExecutor(self.settings, self.ledger, self.environ, asyncio.sleep)
@@ -60,8 +62,12 @@ class Commands:
             task_id="task_a",
             attempt=1,
             require_claim=self.require_claim,
+            emit=self.emit,
         )
         return await self.executor.execute(request, signal or AbortController().signal)
+
+    def emit(self, stream: str, data: bytes) -> None:
+        self.emitted.setdefault(stream, bytearray()).extend(data)
 
     async def require_claim(self) -> None:
         """The run is ours, unless a test says otherwise."""

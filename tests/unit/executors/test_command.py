@@ -30,6 +30,11 @@ async def test_p5_exit_code_both_streams_and_totals(commands: Commands) -> None:
     assert output == {"exit_code": 3, "stdout": "out", "stderr": "err-é", "stdout_bytes": 3, "stderr_bytes": 6}
 
 
+async def test_what_a_command_prints_is_emitted_while_it_runs(commands: Commands) -> None:
+    await commands.run(shell("printf out; printf err >&2; printf more"))
+    assert commands.emitted == {"stdout": b"outmore", "stderr": b"err"}
+
+
 async def test_p5_there_is_no_shell_between_the_list_and_the_program(commands: Commands) -> None:
     arguments = ["$HOME", "`id`", "a b", "*", ";", "", "-n", "'\"", "\n", "é\t"]
     program = "import sys,json; print(json.dumps(sys.argv[1:]))"
