@@ -90,7 +90,9 @@ def schema_document() -> Schema:
 
     aliases = named_aliases()
     kinds = [*_types(), *(kind for _, kind in _INSIDE.values())]
-    schemas, components = msgspec.json.schema_components([*kinds, *aliases.values()], ref_template=_REFERENCE + "{name}")
+    schemas, components = msgspec.json.schema_components(
+        [*kinds, *aliases.values()], ref_template=_REFERENCE + "{name}"
+    )
     inline = dict(zip(aliases, schemas[len(kinds) :], strict=True))
     definitions = {**inline, **components}
     definitions = _with_references({name: definitions[name] for name in sorted(definitions)}, inline)

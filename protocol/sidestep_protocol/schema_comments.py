@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -80,11 +80,9 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _describe_fields(
-    properties: dict[str, Any], struct: type[msgspec.Struct], comments: dict[str, str]
-) -> None:
+def _describe_fields(properties: dict[str, Any], struct: type[msgspec.Struct], comments: dict[str, str]) -> None:
     names = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
-    classes = [cast("type", base).__name__ for base in struct.__mro__]
+    classes = [base.__name__ for base in struct.__mro__]
     for field, encoded in names.items():
         above = [comments[f"{name}.{field}"] for name in classes if f"{name}.{field}" in comments]
         if above and encoded in properties:

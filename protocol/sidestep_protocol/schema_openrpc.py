@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from sidestep_protocol.methods import METHODS, Direction
 from sidestep_protocol.schema import Schema, json_text, schema_document
 
 OPENRPC_VERSION = "1.3.2"
@@ -27,33 +28,35 @@ def openrpc_document(document: Schema) -> Schema:
     """
     Make the OpenRPC document from the schema document.
 
-    Params come by name, one content descriptor for each field, required ones first. Every request refers to every
-    error: which of them a method answers is told by its section of the contract. OpenRPC wants an error code once, so
-    reasons that share a code are one error, told apart by `data.reason`; `x-reasons` has the schema of the data of each.
+    Params come by name, one content descriptor for each field, required ones first. Every request of a host refers to
+    every error: which of them a method answers is told by its section of the contract. OpenRPC wants an error code
+    once, so reasons that share a code are one error, told apart by `data.reason`: `data` is the schema of what each
+    carries.
     """
     definitions: dict[str, Schema] = document["$defs"]
     errors = _errors(document["errors"])
     references: list[Schema] = [{"$ref": f"#/components/errors/{name}"} for name in errors]
-    moved = {
+    made = {
         "openrpc": OPENRPC_VERSION,
         "info": {"title": document["title"], "version": str(document["protocolVersion"])},
-        "methods": [
-            _method(name, method, definitions, references if "result" in method else [])
-            for name, method in document["methods"].items()
-        ],
+        "methods": [_method(name, method, definitions, references) for name, method in document["methods"].items()],
         "x-inside": document["inside"],
         "components": {"schemas": definitions, "errors": errors},
     }
-    return cast("Schema", _moved(moved))
+    return cast("Schema", _moved(made))
 
 
 def _method(name: str, method: Schema, definitions: dict[str, Schema], errors: list[Schema]) -> Schema:
     params = definitions[_name_of(method["params"])]
     result = method.get("result")
-    described: Schema = {"name": name, "tags": [{"name": name.partition("/")[0]}, {"name": method["kind"]}]}
-    # The shared empty params say nothing about the method.
-    if params["properties"]:
-        described["description"] = params["description"]
+    described: Schema = {
+        "name": name,
+        "tags": [{"name": "workflow" if name in METHODS else "lsp"}, {"name": method["kind"]}],
+    }
+    # The shared empty struct says nothing about the method.
+    speaking = params if params["properties"] else definitions.get(_name_of(result or {}), params)
+    if speaking["properties"]:
+        described["description"] = speaking["description"]
     described |= {
         "paramStructure": "by-name",
         "params": [
@@ -67,7 +70,8 @@ def _method(name: str, method: Schema, definitions: dict[str, Schema], errors: l
         other = method.get("backgroundResult")
         schema = result if other is None else {"anyOf": [result, other]}
         described["result"] = {"name": _name_of(result) or "null", "schema": schema}
-        described["errors"] = errors
+        # What a host answers a request with is its own affair.
+        described |= {"errors": errors} if method["direction"] == Direction.CLIENT_TO_SERVER.value else {}
     return {**described, "x-direction": method["direction"]}
 
 
@@ -88,8 +92,12 @@ def _errors(table: dict[str, Schema]) -> dict[str, Schema]:
         next(iter(reasons)): {
             "code": code,
             "message": " | ".join(reasons),
-            "data": {"reason": " | ".join(reasons)},
-            "x-reasons": reasons,
+            "data": {
+                "oneOf": [
+                    {"allOf": [schema, {"properties": {"reason": {"const": reason}}}]}
+                    for reason, schema in reasons.items()
+                ]
+            },
         }
         for code, reasons in by_code.items()
     }

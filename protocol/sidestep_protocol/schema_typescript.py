@@ -11,6 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from sidestep_protocol.methods import METHODS
 from sidestep_protocol.payload import KNOWN_VALUES
 from sidestep_protocol.schema import Schema, schema_document
 
@@ -27,16 +28,16 @@ _FORMATS = {"integer": "number", "number": "number", "string": "string", "boolea
 _UNION_COLUMNS_MAX = 90
 _PLAIN_NAME = re.compile(r"^[A-Za-z_$][A-Za-z0-9_$]*$")
 
-# Interfaces that lead from a method's name to its types: prefix of the method, kind, sender, and what they hold.
+# Interfaces that lead from a method's name to its types: table of methods, kind, sender, and what they hold.
 _MAPS = (
-    ("WorkflowRequests", "workflow/", "request", "client", "Requests of a host, answered by the server."),
-    ("WorkflowNotifications", "workflow/", "notification", "server", "What the server tells a host."),
-    ("WorkflowServerRequests", "workflow/", "request", "server", "Requests of the server, answered by a host."),
-    ("WorkflowClientNotifications", "workflow/", "notification", "client", "What a host tells the server."),
-    ("LspRequests", "", "request", "client", "LSP requests of a host, as far as Sidestep has types for them."),
-    ("LspNotifications", "", "notification", "server", "LSP notifications from the server."),
-    ("LspServerRequests", "", "request", "server", "LSP requests of the server, answered by a host."),
-    ("LspClientNotifications", "", "notification", "client", "LSP notifications from a host."),
+    ("WorkflowRequests", "workflow", "request", "client", "Requests of a host, answered by the server."),
+    ("WorkflowNotifications", "workflow", "notification", "server", "What the server tells a host."),
+    ("WorkflowServerRequests", "workflow", "request", "server", "Requests of the server, answered by a host."),
+    ("WorkflowClientNotifications", "workflow", "notification", "client", "What a host tells the server."),
+    ("LspRequests", "lsp", "request", "client", "LSP requests of a host, as far as Sidestep has types for them."),
+    ("LspNotifications", "lsp", "notification", "server", "LSP notifications from the server."),
+    ("LspServerRequests", "lsp", "request", "server", "LSP requests of the server, answered by a host."),
+    ("LspClientNotifications", "lsp", "notification", "client", "LSP notifications from a host."),
 )
 _SENDERS = {"clientToServer": ("client",), "serverToClient": ("server",), "both": ("client", "server")}
 
@@ -147,11 +148,11 @@ def _union(members: list[str]) -> str:
     return line if len(line) <= _UNION_COLUMNS_MAX else "".join(f"\n  | {member}" for member in members)
 
 
-def _method_map(methods: dict[str, Schema], name: str, prefix: str, kind: str, sender: str, told: str) -> str:
+def _method_map(methods: dict[str, Schema], name: str, table: str, kind: str, sender: str, told: str) -> str:
     lines: list[str] = []
     for method, described in methods.items():
-        ours = method.startswith("workflow/") == (prefix == "workflow/")
-        if not ours or described["kind"] != kind or sender not in _SENDERS[described["direction"]]:
+        wanted = (method in METHODS) == (table == "workflow")
+        if not wanted or described["kind"] != kind or sender not in _SENDERS[described["direction"]]:
             continue
         types = f"params: {type_of(described['params'])}"
         if "result" in described:
@@ -163,7 +164,9 @@ def _method_map(methods: dict[str, Schema], name: str, prefix: str, kind: str, s
 
 def _inside(places: dict[str, Schema]) -> str:
     lines = [f"  {_key(path)}: {type_of(place['schema'])};\n" for path, place in places.items()]
-    return f"{_comment('What stands in the places that LSP leaves open.')}export interface Inside {{\n{''.join(lines)}}}\n"
+    return (
+        f"{_comment('What stands in the places that LSP leaves open.')}export interface Inside {{\n{''.join(lines)}}}\n"
+    )
 
 
 def _errors(errors: dict[str, Schema]) -> str:

@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": "validate:validate",
     "trust": "trust:trust",
     "doctor": "doctor:doctor",
+    "schema": "schema:schema",
     "serve": "serve_help:serve",
     "completion": "completion:completion",
 }
