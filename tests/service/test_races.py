@@ -349,6 +349,7 @@ class Connection:
             is_mine=lambda record: False,
             is_mine_folder=lambda folder: False,
             request_of=lambda run_id: None,
+            is_beginning=lambda run_id: False,
             settings=h.settings,
             loop=asyncio.get_running_loop(),
         )

@@ -11,12 +11,10 @@ import asyncio
 import random
 import selectors
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
-
-    from tests.support.fake_clock import FakeClock
 
 T = TypeVar("T")
 
@@ -38,15 +36,21 @@ class Stuck(AssertionError):
     """Nobody is parked, nothing runs, and time changes nothing: somebody waits for what will not come."""
 
 
+class Advances(Protocol):
+    """A clock that stands still."""
+
+    def advance(self, seconds: float) -> None: ...
+
+
 class Schedule:
     """
     Args:
         seed: Decides every choice.
-        clock: Jumps when nobody is parked.
+        clock: Is advanced when nobody is parked.
         time_flows: Time passing is a choice like any other; else it passes only when nothing else can happen.
     """
 
-    def __init__(self, seed: int, clock: FakeClock, *, time_flows: bool = False) -> None:
+    def __init__(self, seed: int, clock: Advances, *, time_flows: bool = False) -> None:
         self.random = random.Random(seed)
         self._clock = clock
         self._time_flows = time_flows
@@ -126,10 +130,18 @@ class Schedule:
             self._clock.advance(self.random.choice((0.5, 2.5, 5.0)))
             return True
         (token,) = self.random.choices(tokens, weights)
+        self.cross(token)
+        return True
+
+    def parked(self) -> list[tuple[int, str]]:
+        """Who is parked, oldest first: what `cross` takes, and the point's name."""
+        return [(token, name) for token, (name, _) in self._parked.items()]
+
+    def cross(self, token: int) -> None:
+        """Let this one go on."""
         name, action = self._parked.pop(token)
         self.crossed.append(name)
         action()
-        return True
 
     def let_go(self) -> bool:
         """The schedule is over: everybody may go on, so that what is left can be cancelled."""

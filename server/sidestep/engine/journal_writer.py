@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sidestep.engine.replay import History
 from sidestep.model.abort import Aborted, AbortKind, AbortReason
-from sidestep.model.errors import LeaseLost, StoreUnavailable
+from sidestep.model.errors import LeaseLost, RunNotFound, StoreUnavailable
 from sidestep.model.writes import Append
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ class JournalWriter:
 
         try:
             return await self.ask(attempt)
-        except LeaseLost as lost:
+        except (LeaseLost, RunNotFound) as lost:
             raise self.lost(lost) from lost
 
-    def lost(self, why: LeaseLost) -> Aborted:
-        """The claim is over: stop the whole tree, and answer what the caller is to raise."""
+    def lost(self, why: LeaseLost | RunNotFound) -> Aborted:
+        """The claim is over, or even the run is gone: stop the whole tree, and answer what the caller is to raise."""
         reason = AbortReason(AbortKind.LEASE_LOST, detail=str(why))
         self._controller.abort(reason)
         return Aborted(reason)
@@ -103,7 +103,10 @@ class JournalWriter:
         Raises:
             Aborted: the claim is over.
         """
-        root = await self.ask(lambda: self._store.read(self._root_run_id))
+        try:
+            root = await self.ask(lambda: self._store.read(self._root_run_id))
+        except RunNotFound as gone:
+            raise self.lost(gone) from gone
         if root.epoch != self.claim_epoch:
             raise self.lost(LeaseLost(run_id=self.run_id, claim_epoch=self.claim_epoch))
 

@@ -212,7 +212,7 @@ class NestedRuns:
         )
         try:
             made, _ = await self._writer.ask(lambda: self._store.create(record, script.source))
-        except LeaseLost as lost:
+        except (LeaseLost, RunNotFound) as lost:
             raise self._writer.lost(lost) from lost
         return made
 

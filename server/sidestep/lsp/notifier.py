@@ -45,6 +45,8 @@ class _Followed:
     stream: EventStream | None = None
     # The host asked for the stream by itself: it goes on when the run has stopped, until the host ends it.
     is_subscribed: bool = False
+    # A request of this connection is about to go on with it: until it is active, its end is the one before.
+    is_awaited: bool = False
     # Progress tokens, and whether their first value was sent.
     progress: dict[Id, bool] = field(default_factory=dict["Id", bool])
     # A status that was held back to keep the pace of one a second.
@@ -67,6 +69,7 @@ class Notifier:
         is_mine: Callable[[RunRecord], bool],
         is_mine_folder: Callable[[str], bool],
         request_of: Callable[[str], Id | None],
+        is_beginning: Callable[[str], bool],
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -75,11 +78,14 @@ class Notifier:
             is_mine: Whether the run belongs to a folder of this connection.
             is_mine_folder: Whether a folder, by its key, is one of this connection's.
             request_of: The request that started a run, while it is known.
+            is_beginning: Whether a request of ours is about to create or claim the run: what is told until then is
+                about the execution before.
         """
         self._send = send
         self._is_mine = is_mine
         self._is_mine_folder = is_mine_folder
         self._request_of = request_of
+        self._is_beginning = is_beginning
         self._settings = settings
         self._loop = loop
         self._runs: dict[str, _Followed] = {}
@@ -97,25 +103,25 @@ class Notifier:
         """
         is_new = run_id not in self._runs
         run = self._runs.setdefault(run_id, _Followed())
+        run.is_awaited = self._is_beginning(run_id)
         if events and run.stream is None:
             run.stream = self._stream(run_id, None)
         if token is not None:
             run.progress[token] = False
             # The progress of a stopped run begins when it goes on.
-            if run.record is not None and run.record.is_active:
+            if run.record is not None and run.record.is_active and not run.is_awaited:
                 self._tell_progress(run, run.record)
 
         def undo() -> None:
-            if is_new and run.record is None:
+            run.is_awaited = False
+            if is_new and (run.record is None or run.record.is_quiescent):
                 self._forget(run_id)
             elif token is not None and run.progress.get(token) is False:
                 del run.progress[token]
 
         return undo
 
-    def subscribe(
-        self, record: RunRecord, after_sequence: int, ended: Callable[[EventStream], object]
-    ) -> EventStream:
+    def subscribe(self, record: RunRecord, after_sequence: int, ended: Callable[[EventStream], object]) -> EventStream:
         """
         A stream of the run's events for this connection, in the place of any other; it is not live yet.
 
@@ -166,12 +172,13 @@ class Notifier:
             if not committed.events or not self._is_mine(record):
                 return
             run = self._runs[record.run_id] = _Followed()
-        was_quiescent = run.record is not None and run.record.is_quiescent
+        was_quiescent = run.record is None or run.record.is_quiescent
         run.record = record
+        run.is_awaited = run.is_awaited and not record.is_active
         status = _last_status(committed.events)
         if status is not None and status.status is RunStatus.PENDING:
             self._send_status(run, record, None)
-        if run.stream is not None:
+        if run.stream is not None and (run.is_subscribed or not run.is_awaited):
             run.stream.told(record, committed.events)
         if status is not None and status.status is not RunStatus.PENDING:
             self._flush(run)
@@ -182,9 +189,9 @@ class Notifier:
             self._send_status(run, record, None)
         elif any(isinstance(event.body, PhaseEntered) for event in committed.events):
             self._hold_status(run)
-        if status is not None:
+        if status is not None and not run.is_awaited:
             self._tell_progress(run, record)
-        if record.is_quiescent:
+        if record.is_quiescent and not run.is_awaited:
             self._flush(run)
             if not run.is_subscribed:
                 self._runs.pop(record.run_id, None)

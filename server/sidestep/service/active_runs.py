@@ -19,7 +19,7 @@ from sidestep.engine.nested import Reopening, Tree
 from sidestep.engine.runner import Runner
 from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import INTERRUPT_REASONS, AbortController, Aborted, AbortKind, AbortReason
-from sidestep.model.errors import Draining, InvalidTransition, LeaseLost, Overloaded, SidestepError
+from sidestep.model.errors import Draining, InvalidTransition, LeaseLost, Overloaded, RunNotFound, SidestepError
 from sidestep.model.run import Failure, FailureCode
 from sidestep.model.writes import Finish, Interrupt, Release
 
@@ -95,6 +95,11 @@ class ActiveRuns:
         """The run, if this process conducts it, is about to, or is still unwinding it."""
         return self._runs.get(run_id)
 
+    def is_beginning(self, run_id: str) -> bool:
+        """True while a request of this process is about to create or claim the run."""
+        active = self._runs.get(run_id)
+        return active is not None and not active.is_durable
+
     def admit(self, active: ActiveRun) -> None:
         """
         Make room for a run, before anything about it is durable: aborting works from here on.
@@ -136,11 +141,11 @@ class ActiveRuns:
 
     def dismiss(self, active: ActiveRun) -> None:
         """Forget a run that did not become ours after all, or that is over."""
+        active.decided.set()
+        active.quiescent.set()
         if self._runs.get(active.run_id) is active:
             del self._runs[active.run_id]
             self._pace.runs_active(len(self))
-        active.decided.set()
-        active.quiescent.set()
 
     def remember(self, committed: Committed) -> None:
         """Commit -> memory: keep the latest row of a run of ours. Called before anybody else is told."""
@@ -225,6 +230,15 @@ class ActiveRuns:
 
     async def _supervise(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
         try:
+            await self._see_to_its_end(active, record, program, tree)
+        except RunNotFound:
+            # Whoever took it over while this process stood still has ended it, and it was deleted.
+            log.info("%s is gone", record.run_id)
+        finally:
+            self.dismiss(active)
+
+    async def _see_to_its_end(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
+        try:
             await self._execute(active, record, program, tree)
         except (Aborted, LeaseLost):
             await self._settle_stop(active, record)
@@ -234,8 +248,6 @@ class ActiveRuns:
                 await self._settle_stop(active, record)
             else:
                 await self._fail(record, error)
-        finally:
-            self.dismiss(active)
 
     async def _execute(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
         active.controller.signal.throw_if_aborted()

@@ -101,6 +101,11 @@ class Claims:
             raise ClaimSuperseded(run_id=record.run_id, expected_epoch=decided_on, epoch=record.epoch)
         if record.status is RunStatus.COMPLETED and event is RunEvent.RESUME:
             return record
+        if record.is_active and rival is None and record.owner is not None and self._is_mine(record.owner):
+            # It ended here since the row was read.
+            record = await self._store.read(record.run_id)
+            if not record.is_active:
+                return await self.go_on(request, record, event, source, signal)
         if record.is_active:
             return await self._follow(record, request, signal)
         next_status(record.run_id, record.status, event)

@@ -50,6 +50,9 @@ class Recovery:
         recovered: list[RunRecord] = []
         dead = [owner_id for owner_id in await self._store.owner_ids() if not self._owners.is_alive(owner_id)]
         for record in await self._store.owned_runs(dead) if dead else ():
+            if record.owner is None or record.owner.owner_id not in dead:
+                # Recovered, or claimed by a living owner too, since it was looked up.
+                continue
             try:
                 marked = await self.recover(record)
             except RunNotFound:

@@ -204,7 +204,11 @@ class WorkflowService:
             return Interrupted(record, already_terminal=True, quiescent=record.is_quiescent)
         if wait_quiescent:
             await self._claims.unwound(record)
-            record = await self.store.read(run_id)
+            latest = await self.store.read(run_id)
+            if latest.is_active:
+                # Claimed since: the execution that was interrupted is over, and the answer is about that one.
+                return Interrupted(record, already_terminal=False, quiescent=True)
+            record = latest
         return Interrupted(record, already_terminal=False, quiescent=record.owner is None)
 
     async def background(self, run_id: str) -> RunRecord:

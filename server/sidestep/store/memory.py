@@ -92,7 +92,8 @@ class InMemoryRunStore:
 
     def watch(self, busy: bool | None) -> asyncio.Future[Any]:
         """As `SqliteRunStore.watch`; the pace makes no difference."""
-        self._require_usable()
+        if not self._is_open:
+            raise closed_store()
         self._is_watching = busy is not None
         in_force: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         in_force.set_result(None)

@@ -66,6 +66,8 @@ class Tables:
         self._rows = RowCache(connection)
         self._notices = Notices(connection)
         self._position = 0
+        # Rows changed by writing back: what was put before stands, whatever becomes of the write that asked for it.
+        self.written_back = 0
 
     def begin(self, data_version: int) -> bool:
         """
@@ -86,7 +88,9 @@ class Tables:
 
     def flush(self) -> int:
         """Write back what is held in memory; returns the position of the transaction's last event, 0 without one."""
+        before = self._connection.total_changes
         self._position = self._rows.flush() or self._position
+        self.written_back += self._connection.total_changes - before
         return self._position
 
     @property

@@ -169,13 +169,13 @@ class WriterThread:
         settled: list[Settled] = []
         own: list[Committed | Deleted] = []
         for job in jobs:
-            changes = connection.total_changes
+            changes = connection.total_changes - tables.written_back
             try:
                 applied = job.apply(tables, now_ms)
             except sqlite3.Error:
                 raise
             except Exception as error:
-                if connection.total_changes != changes:
+                if connection.total_changes - tables.written_back != changes:
                     raise _torn(error) from error
                 # Handed to whoever waits for the job and raised there; the batch's other jobs are not its business.
                 settled.append(Settled(job.answer, error=error))

@@ -83,6 +83,7 @@ class Told:
         self.loop = FakeLoop()
         self.sent: list[tuple[str, Any]] = []
         self.refuse_events = False
+        self.is_beginning = False
         self.record = RECORD
         loop: Any = self.loop
         assert isinstance(loop, asyncio.AbstractEventLoop) or hasattr(loop, "call_at")
@@ -91,6 +92,7 @@ class Told:
             is_mine=lambda _: mine,
             is_mine_folder=lambda _: mine,
             request_of=lambda _: 7,
+            is_beginning=lambda _: self.is_beginning,
             settings=Settings(),
             loop=loop,
         )
@@ -308,3 +310,38 @@ def test_g5_another_window_is_told_once_that_a_run_is_quiescent() -> None:
     for _ in range(2):
         told.notifier.told(Committed(told.record, (), mine=False))
     assert [(method, params["quiescent"]) for method, params in told.sent] == [("statusChanged", True)]
+
+
+def test_j10_until_a_run_is_claimed_what_is_told_is_about_the_execution_before() -> None:
+    """G4, G5: the end of the old execution does not end what was asked for the new one."""
+    told = Told()
+    told.status(RunStatus.RUNNING)
+    told.is_beginning = True
+    told.notifier.follow("run_1", events=True, token="token")
+    told.status(RunStatus.INTERRUPTED)
+    told.commit(owner=None)
+    told.loop.advance(1)
+    assert told.methods == ["statusChanged", "statusChanged", "statusChanged"]
+    told.sent.clear()
+    told.status(RunStatus.RUNNING, owner=Owner("p", 2, 2))
+    told.status(RunStatus.COMPLETED, owner=None)
+    told.loop.advance(1)
+    events = [
+        event["sequence"] for method, params in told.sent if method == "eventsAppended" for event in params["events"]
+    ]
+    assert events == [3, 4]
+    progress = [params["value"]["kind"] for method, params in told.sent if method == "$/progress"]
+    assert (progress[0], progress[-1]) == ("begin", "end")
+
+
+def test_g5_a_claim_that_came_to_nothing_leaves_nothing_behind() -> None:
+    told = Told()
+    told.status(RunStatus.RUNNING)
+    told.status(RunStatus.INTERRUPTED, owner=None)
+    told.is_beginning = True
+    undo = told.notifier.follow("run_1", events=True, token="token")
+    undo()
+    told.sent.clear()
+    told.status(RunStatus.RUNNING, owner=Owner("p", 2, 2))
+    told.status(RunStatus.COMPLETED, owner=None)
+    assert told.methods == ["statusChanged", "statusChanged"]
