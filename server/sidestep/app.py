@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.abort import AbortReason
-    from sidestep.model.ports import StepExecutor
+    from sidestep.model.execution import StepExecutor
     from sidestep.settings import Settings
 
 VERSION = "0.1.0"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pytest
 
     from sidestep.model.abort import AbortReason
-    from sidestep.model.ports import Settled
+    from sidestep.model.execution import Settled
     from sidestep.model.writes import Append, Claim, Interrupt
     from sidestep.service.requests import Interrupted
 

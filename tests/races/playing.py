@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from sidestep.model.ports import Sandbox
+    from sidestep.model.execution import Sandbox
     from tests.races.scenarios import Race
 
 # Plays this one schedule only: the number that a failure printed.

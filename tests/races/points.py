@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.model.abort import Aborted
 from sidestep.model.events import StepChanged
-from sidestep.model.ports import Committed, Deleted, Settled, StepFailed, StepOutcome, StepRequest, StepSucceeded, Turn
+from sidestep.model.execution import Settled, StepFailed, StepOutcome, StepRequest, StepSucceeded, Turn
+from sidestep.model.ports import Committed, Deleted
 from sidestep.model.run import TERMINAL, Failure, FailureCode, StepStatus
 from sidestep.model.writes import Append, Begin, Claim, Finish, Interrupt, Release, Reopen, Suspend
 from sidestep.store.memory import InMemoryRunStore
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sidestep.model.abort import AbortSignal
     from sidestep.model.events import JournalEvent
-    from sidestep.model.ports import Program, Sandbox, SandboxSession
+    from sidestep.model.execution import Program, Sandbox, SandboxSession
     from sidestep.model.run import RunRecord
     from sidestep.model.writes import Write
     from sidestep.settings import Settings

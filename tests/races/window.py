@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from pathlib import Path
 
-    from sidestep.model.ports import Committed, RunStore, Sandbox
+    from sidestep.model.execution import Sandbox
+    from sidestep.model.ports import Committed, RunStore
     from sidestep.scripts.resolver import ResolvedScript, ScriptReference
     from sidestep.settings import Settings
     from sidestep.store.memory_journal import MemoryJournal

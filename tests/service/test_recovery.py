@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidestep.model.errors import InvalidTransition, WorkspaceUntrusted
-from sidestep.model.ports import StepFailed, StepSucceeded
+from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.run import Failure, FailureCode, RunStatus, StepStatus
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import StepOutcome, StepRequest
+    from sidestep.model.execution import StepOutcome, StepRequest
     from sidestep.model.run import RunRecord
     from sidestep.scripts.folder import FolderKey
     from sidestep.scripts.resolver import ResolvedScript, ScriptReference

@@ -25,7 +25,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.ports import Call, ScriptRaised, ScriptReturned, Turn
+from sidestep.model.execution import Call, ScriptRaised, ScriptReturned, Turn
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.bridge import failure_text
@@ -34,7 +34,7 @@ from sidestep.runtime.prelude.steps import as_error, failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    from sidestep.model.ports import Program, Settled
+    from sidestep.model.execution import Program, Settled
 
 _OPTIONS = ("title", "phase", "timeout_s")
 _STOPPED = "stopped, because a sibling failed"

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.abort import Aborted
-from sidestep.model.ports import StepFailed, StepSucceeded
+from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import StepOutcome, StepRequest
+    from sidestep.model.execution import StepOutcome, StepRequest
     from tests.sim.gate import Gate
 
 KILLED = "killed by somebody else"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.executors.command import CommandExecutor
 from sidestep.model.abort import AbortController
-from sidestep.model.ports import Program, Settled, StepFailed, StepRequest, Turn
+from sidestep.model.execution import Program, Settled, StepFailed, StepRequest, Turn
 from sidestep.runtime.sandbox import MontySandbox
 from sidestep.settings import Settings
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sidestep.model.ports import Call, StepOutcome
+    from sidestep.model.execution import Call, StepOutcome
     from sidestep.model.run import Failure
 
 

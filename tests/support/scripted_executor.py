@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from sidestep.model.abort import Aborted, AbortReason, AbortSignal
-from sidestep.model.ports import StepFailed, StepOutcome, StepRequest, StepSucceeded
+from sidestep.model.execution import StepFailed, StepOutcome, StepRequest, StepSucceeded
 from sidestep.model.run import Failure, FailureCode
 
 OUTPUT = {"exit_code": 0, "stdout": "", "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "duration_ms": 0}

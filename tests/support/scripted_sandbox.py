@@ -13,14 +13,14 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.ports import Call, ScriptRaised, ScriptReturned, Settled, Turn
+from sidestep.model.execution import Call, ScriptRaised, ScriptReturned, Settled, Turn
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Failure, FailureCode, loads
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-    from sidestep.model.ports import Program
+    from sidestep.model.execution import Program
 
 
 class _Ask:

@@ -27,7 +27,7 @@ from sidestep.model.errors import (
     WorkspaceUntrusted,
 )
 from sidestep.model.events import ChildChanged
-from sidestep.model.ports import Program, StepFailed, StepSucceeded
+from sidestep.model.execution import Program, StepFailed, StepSucceeded
 from sidestep.model.replay_key import child_run_id
 from sidestep.model.run import Failure, FailureCode, RunRecord, RunStatus, loads
 from sidestep.model.writes import Reopen, Suspend
@@ -35,7 +35,8 @@ from sidestep.model.writes import Reopen, Suspend
 if TYPE_CHECKING:
     from sidestep.engine.journal_writer import JournalWriter
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import ChildScript, ChildScripts, Clock, RunStore, StepOutcome, StepRequest
+    from sidestep.model.execution import ChildScript, ChildScripts, StepOutcome, StepRequest
+    from sidestep.model.ports import Clock, RunStore
     from sidestep.model.run import RunResult
     from sidestep.settings import Settings
 

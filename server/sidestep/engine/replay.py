@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sidestep.model.abort import Aborted
 from sidestep.model.events import Logged, PhaseEntered
-from sidestep.model.ports import Settled
+from sidestep.model.execution import Settled
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import StepStatus
 

@@ -22,7 +22,7 @@ from sidestep.engine.replay import Deliveries
 from sidestep.engine.steps import Steps
 from sidestep.model.abort import Aborted
 from sidestep.model.events import Logged, PhaseEntered
-from sidestep.model.ports import ScriptRaised
+from sidestep.model.execution import ScriptRaised
 from sidestep.model.run import Failure, FailureCode, RunStatus
 from sidestep.model.writes import Begin, Finish
 
@@ -32,16 +32,8 @@ if TYPE_CHECKING:
     from sidestep.engine.nested import Tree
     from sidestep.engine.replay import History, Progress
     from sidestep.model.abort import AbortController
-    from sidestep.model.ports import (
-        Call,
-        Clock,
-        OutputSink,
-        Program,
-        RunStore,
-        Sandbox,
-        ScriptReturned,
-        StepExecutor,
-    )
+    from sidestep.model.execution import Call, OutputSink, Program, Sandbox, ScriptReturned, StepExecutor
+    from sidestep.model.ports import Clock, RunStore
     from sidestep.model.run import RunRecord
     from sidestep.settings import Settings
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.ports import StepSucceeded
+from sidestep.model.execution import StepSucceeded
 
 if TYPE_CHECKING:
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import Clock, StepOutcome, StepRequest
+    from sidestep.model.execution import StepOutcome, StepRequest
+    from sidestep.model.ports import Clock
 
 SLEEP_S_MAX = 366 * 24 * 3600
 

@@ -23,7 +23,7 @@ from sidestep.engine.output import encode_output
 from sidestep.engine.timeouts import done_within, time_limit
 from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
 from sidestep.model.events import Logged, StepChanged
-from sidestep.model.ports import Settled, StepFailed, StepRequest
+from sidestep.model.execution import Settled, StepFailed, StepRequest
 from sidestep.model.replay_key import step_key, task_id
 from sidestep.model.run import Failure, FailureCode, StepStatus
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sidestep.engine.journal_writer import JournalWriter
     from sidestep.engine.replay import Deliveries, History
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import Call, Clock, OutputSink, StepExecutor, StepOutcome
+    from sidestep.model.execution import Call, OutputSink, StepExecutor, StepOutcome
+    from sidestep.model.ports import Clock
     from sidestep.model.run import StepRecord
     from sidestep.settings import Settings
 

@@ -25,7 +25,7 @@ from sidestep.executors.child_process import start_child
 from sidestep.executors.command_input import parse_command
 from sidestep.executors.launch import CannotLaunch, plan_launch
 from sidestep.executors.process_group import gone_within, group_alive, started_at, terminate_group
-from sidestep.model.ports import StepFailed, StepSucceeded
+from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from sidestep.executors.child_process import ChildProcess
     from sidestep.executors.command_input import Command
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import GroupLedger, StepOutcome, StepRequest
+    from sidestep.model.execution import StepOutcome, StepRequest
+    from sidestep.model.ports import GroupLedger
     from sidestep.settings import Settings
 
 # Ends of pipelines need a few milliseconds after the leader's end, and so does a daemon on its way out of the group;

@@ -59,6 +59,12 @@ def started_at(pid: int) -> float | None:
     return None if facts is None else facts.started_at
 
 
+def living_since(pid: int) -> float | None:
+    """As `started_at`, and None for a zombie too."""
+    facts = _facts(pid)
+    return None if facts is None or facts.is_zombie else facts.started_at
+
+
 def boot_id() -> str:
     """Text that differs after a reboot; empty where the system has none."""
     with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

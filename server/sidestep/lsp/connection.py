@@ -7,6 +7,7 @@ Owns the wiring only; the service outlives no connection, and the connection kno
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sidestep.lsp.error_map import map_error
+from sidestep.lsp.host_log import HostLog
 from sidestep.lsp.live_output import LiveOutput
 from sidestep.lsp.notifier import Notifier
 from sidestep.lsp.recovery_messages import recovery_messages
@@ -26,6 +28,7 @@ from sidestep.rpc.errors import RpcError
 from sidestep.rpc.lifecycle import LifecycleHooks
 from sidestep.rpc.router import NotificationRoute, Route, Router, decode_params
 from sidestep.rpc.session import Session, SessionLimits
+from sidestep.rpc.trace import Trace
 from sidestep.scripts.folder import FolderKey
 from sidestep.service.automatic_resume import AutomaticResume
 from sidestep_protocol import PROTOCOL_VERSION
@@ -82,7 +85,12 @@ class ConnectionParts:
 
 
 class Connection:
-    """Wires one session to the service. `session.receive` takes bytes, `writer` sends them."""
+    """
+    Wires one session to the service. `session.receive` takes bytes, `writer` sends them.
+
+    Attributes:
+        host_log: For the root logger: tells the host of warnings and errors.
+    """
 
     def __init__(self, parts: ConnectionParts, writer: Writer) -> None:
         self._parts = parts
@@ -98,6 +106,7 @@ class Connection:
             is_mine=self._workspace.owns,
             is_mine_folder=self._workspace.has,
             request_of=self._request_of,
+            is_beginning=lambda run_id: self._told is not None and self._told.runs.is_beginning(run_id),
             settings=parts.settings,
             loop=asyncio.get_running_loop(),
         )
@@ -120,8 +129,9 @@ class Connection:
             versions=parts.versions,
             outputs_bytes_max=parts.settings.outbound_bytes_max // 2,
         )
+        self._trace = Trace(writer, asyncio.get_running_loop().time)
         self.session = Session(
-            outbound=writer,
+            outbound=self._trace,
             router=Router([self._guarded(route) for route in methods.routes()], self._notification_routes()),
             hooks=LifecycleHooks(self._initialize, self._initialized, self._shutdown),
             fallback=parts.bridge,
@@ -131,8 +141,12 @@ class Connection:
                 requests_in_flight_max=parts.settings.requests_in_flight_max,
                 message_bytes_max=parts.settings.message_bytes_max,
             ),
+            heard=self._trace.received,
+            has_room=writer.room,
         )
-
+        self._trace.connect(self.session.notify)
+        loop = asyncio.get_running_loop()
+        self.host_log = HostLog(self.session.notify, loop=loop, monotonic=loop.time)
         parts.bridge.connect(self.session)
 
     def close(self) -> None:
@@ -189,6 +203,7 @@ class Connection:
         if params.options.trust:
             self._parts.library.trust_for_session(_named_folders(params.options.trust.folders))
         store_id = await self._store_id()
+        self._trace.set_level(params.trace)
         offered = ServerWorkflowCapability(
             protocol_version=PROTOCOL_VERSION,
             server_version=self._parts.versions["sidestep"],
@@ -218,6 +233,7 @@ class Connection:
 
     async def _initialized(self) -> None:
         self._is_initialized = True
+        self.host_log.open()
         if self._automatic is not None:
             self._automatic.begin(self._workspace.folders)
         else:
@@ -263,7 +279,7 @@ class Connection:
                 self._sweep(self._workspace.folders)
             return answer
 
-        return Route(route.method, route.params_type, handler, route.admission)
+        return dataclasses.replace(route, handler=handler)
 
     def _notify(self, method: str, params: object, lane: Any = None) -> bool:
         return self.session.notify(method, params) if lane is None else self.session.notify(method, params, lane)

@@ -59,7 +59,7 @@ class Subscriptions:
         # The functions that let the service's pace go, of the streams that have not ended.
         self._held: dict[EventStream, Callable[[], None]] = {}
         self._tasks: dict[EventStream, asyncio.Task[None]] = {}
-        # One page at a time: all of them would fit into the room that each of them has found.
+        # One answer or page at a time: all of them would fit into the room that each of them has found.
         self._turn = asyncio.Lock()
 
     async def subscribe(
@@ -76,7 +76,9 @@ class Subscriptions:
         release = service.pace.expect_others()
         try:
             await service.pace.in_force()
-            record, events = await _read(service, run_id, after_sequence)
+            async with self._turn:
+                await self._has_room()
+                record, events = await _read(service, run_id, after_sequence)
         except BaseException:
             release()
             raise
@@ -143,9 +145,7 @@ class Subscriptions:
             stream.lag(run_id)
 
 
-async def _read(
-    service: WorkflowService, run_id: str, after_sequence: int
-) -> tuple[RunRecord, Sequence[JournalEvent]]:
+async def _read(service: WorkflowService, run_id: str, after_sequence: int) -> tuple[RunRecord, Sequence[JournalEvent]]:
     """
     The row, and what the answer holds of the journal.
 

@@ -52,6 +52,10 @@ _ADMISSIONS = {
 }
 
 
+# What they answer grows with what a run has to tell, or with how many there are. Subscriptions keep their own pace.
+_LARGE = frozenset({"workflow/list", "workflow/get", "workflow/steps", "workflow/events"})
+
+
 class WorkflowMethods:
     """The handlers of one connection."""
 
@@ -104,7 +108,13 @@ class WorkflowMethods:
             "workflow/health": self.health,
         }
         return [
-            Route(method, METHODS[method].params, handler, _ADMISSIONS.get(method, Admission.COUNTED))
+            Route(
+                method,
+                METHODS[method].params,
+                handler,
+                _ADMISSIONS.get(method, Admission.COUNTED),
+                is_large=method in _LARGE,
+            )
             for method, handler in handlers.items()
         ]
 

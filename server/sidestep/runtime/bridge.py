@@ -33,10 +33,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sidestep.model.ports import Call
+from sidestep.model.execution import Call
 
 if TYPE_CHECKING:
-    from sidestep.model.ports import Settled
+    from sidestep.model.execution import Settled
     from sidestep.model.run import Failure
 
 STEPS = frozenset({"command", "sleep", "workflow"})

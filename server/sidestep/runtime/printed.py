@@ -7,7 +7,7 @@ the same log whatever the timing was.
 
 from __future__ import annotations
 
-from sidestep.model.ports import Call
+from sidestep.model.execution import Call
 
 # A line costs this much of the cap beside its own bytes: a flood of empty lines has an end, too.
 _LINE_COST_BYTES = 32

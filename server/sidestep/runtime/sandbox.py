@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from sidestep.model.ports import ScriptRaised, Turn
+from sidestep.model.execution import ScriptRaised, Turn
 from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.prelude import PRELUDE_VERSION
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pydantic_monty import Monty, MontySession
 
-    from sidestep.model.ports import Program, SandboxSession, Settled
+    from sidestep.model.execution import Program, SandboxSession, Settled
     from sidestep.runtime.worker import ScriptWorker
     from sidestep.settings import Settings
 

@@ -22,7 +22,7 @@ from pydantic_monty import (
     NameLookupSnapshot,
 )
 
-from sidestep.model.ports import Call, ScriptRaised, ScriptReturned, Turn
+from sidestep.model.execution import Call, ScriptRaised, ScriptReturned, Turn
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Failure, FailureCode, loads
 from sidestep.runtime import advice
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from pydantic_monty import MontySession, OSPolicy, ResourceLimits
 
-    from sidestep.model.ports import Program, Settled
+    from sidestep.model.execution import Program, Settled
     from sidestep.settings import Settings
 
     Snapshot = FunctionSnapshot | NameLookupSnapshot | FutureSnapshot | MontyComplete

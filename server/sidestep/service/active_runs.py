@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from sidestep.engine.runner import RunnerParts
-    from sidestep.model.ports import ChildScripts, Committed, Program
+    from sidestep.model.execution import ChildScripts, Program
+    from sidestep.model.ports import Committed
     from sidestep.model.run import RunRecord
     from sidestep.model.writes import Write
     from sidestep.service.watch_pace import WatchPace

@@ -15,7 +15,7 @@ from sidestep.engine.nested import Reopening
 from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import AbortController, Aborted
 from sidestep.model.errors import ClaimSuperseded, InvalidTransition, RequestCancelled, RunLeased
-from sidestep.model.ports import Program
+from sidestep.model.execution import Program
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Attention, Owner, RunStatus
 from sidestep.model.transitions import RunEvent, next_status

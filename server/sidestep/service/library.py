@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.errors import ArgsInvalid, ArgsProblem, ScriptNotFound, WorkspaceUntrusted
-from sidestep.model.ports import ChildScript
+from sidestep.model.execution import ChildScript
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import loads
 from sidestep.scripts.arguments import validate_args

@@ -9,7 +9,7 @@ import pytest
 
 from sidestep.engine.replay import Deliveries, History
 from sidestep.model.events import Logged, PhaseEntered
-from sidestep.model.ports import Settled
+from sidestep.model.execution import Settled
 from sidestep.model.run import Failure, FailureCode, StepRecord, StepStatus
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sidestep.executors.command import CommandExecutor
 from sidestep.model.abort import AbortController, AbortSignal
-from sidestep.model.ports import StepFailed, StepOutcome, StepRequest, StepSucceeded
+from sidestep.model.execution import StepFailed, StepOutcome, StepRequest, StepSucceeded
 from sidestep.settings import Settings
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from .test_command import shell
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sidestep.model.ports import StepOutcome
+    from sidestep.model.execution import StepOutcome
 
 USER = AbortReason(AbortKind.USER, by="a test")
 

@@ -13,20 +13,11 @@ import pytest
 
 from sidestep_protocol.capabilities import InitializationOptions
 from sidestep_protocol.client import Client, Notification, ResponseFailed, ServerGone
+from sidestep_protocol.errors import ArgsInvalidData, ErrorData
 from sidestep_protocol.events import PhaseEvent, UnknownEvent
-from sidestep_protocol.methods import METHODS
+from sidestep_protocol.runs import Problem
 from sidestep_protocol.tasks import InteractResult
-from sidestep_protocol.workflow import (
-    EventsParams,
-    EventsResult,
-    ListParams,
-    RunOutcome,
-    RunStarted,
-    ScriptRef,
-    StartParams,
-    StepsParams,
-    ValidateParams,
-)
+from sidestep_protocol.workflow import EventsResult, RunOutcome, ScriptRef, StartParams
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -82,9 +73,25 @@ async def test_an_error_carries_code_reason_message_and_data() -> None:
             await client.request("fail", {"code": -31004, "message": "owned", "data": data})
         error = caught.value
         assert (error.code, error.reason, error.message, error.data) == (-31004, "runLeased", "owned", data)
+        # Its data lacks what belongs to the reason.
+        assert error.details is None
         with pytest.raises(ResponseFailed) as caught:
             await client.request("fail", {"code": 1, "message": "bare"})
         assert (caught.value.reason, caught.value.data) == ("", None)
+
+
+async def test_an_errors_data_comes_in_the_struct_of_its_reason() -> None:
+    problems = [{"path": "/a", "message": "required"}]
+    async with spawn() as client:
+        failed = {"code": -31013, "message": "m", "data": {"reason": "argsInvalid", "problems": problems}}
+        with pytest.raises(ResponseFailed) as caught:
+            await client.request("fail", failed)
+        assert caught.value.details == ArgsInvalidData(
+            reason="argsInvalid", problems=[Problem(path="/a", message="required")]
+        )
+        with pytest.raises(ResponseFailed) as caught:
+            await client.request("fail", {"code": 1, "message": "m", "data": {"reason": "tooNew", "more": 1}})
+        assert caught.value.details == ErrorData(reason="tooNew")
 
 
 async def test_a_result_of_the_wrong_shape_is_an_error_of_its_request_alone() -> None:
@@ -266,6 +273,7 @@ async def test_killed_on_a_notification() -> None:
         with pytest.raises(ServerGone) as caught:
             await waiting
         assert caught.value.returncode == -signal.SIGKILL
+        assert str(caught.value) == "the server is gone (killed by SIGKILL)"
         client.kill()
 
 
@@ -314,6 +322,25 @@ async def test_a_server_that_ignores_the_end_of_its_input_is_killed() -> None:
     async with Client.spawn([sys.executable, "-S", "-c", script], close_grace_s=0) as client:
         await anext(client.notifications())
     assert client.returncode == -signal.SIGKILL
+
+
+async def test_a_cancelled_way_out_leaves_no_process_behind() -> None:
+    """Whoever loses patience while the server is given time to end."""
+    script = "import signal, sys; print('Content-Length: 2\\r\\n\\r\\n{}', flush=True); signal.pause()"
+    leaving = asyncio.Event()
+    clients: list[Client] = []
+
+    async def use() -> None:
+        async with Client.spawn([sys.executable, "-S", "-c", script], close_grace_s=3600) as client:
+            clients.append(client)
+            leaving.set()
+
+    task = asyncio.ensure_future(use())
+    await leaving.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert clients[0].returncode == -signal.SIGKILL
 
 
 async def test_a_program_that_is_not_there() -> None:
@@ -377,42 +404,3 @@ async def test_a_capability_of_the_wrong_shape_is_an_error_of_initialize() -> No
     async with spawn() as client:
         with pytest.raises(ResponseFailed, match="badResult"):
             await client.initialize(options=InitializationOptions(default_agent="no capability"))
-
-
-async def test_every_call_sends_its_method_and_params() -> None:
-    """Each convenience against a server that echoes: what comes back shows what was sent."""
-    sent: list[tuple[str, Any, Any]] = []
-
-    class Recorder(Client):
-        async def request(self, method: str, params: Any = None, result_type: Any = None) -> Any:
-            sent.append((method, params, result_type))
-
-    async with spawn() as spawned:
-        client = Recorder(spawned._connection)
-        await client.start(ScriptRef(name="n"), {"a": 1}, start_key="k")
-        await client.start_background(ScriptRef(name="n"))
-        await client.interrupt("r", wait="durable")
-        await client.background("r")
-        await client.resume("r", events=True)
-        await client.retry("r", source="current")
-        await client.get("r", "result", "args")
-        await client.steps(StepsParams(run_id="r"))
-        await client.events(EventsParams(run_id="r"))
-        await client.subscribe("r", after_sequence=3)
-        await client.unsubscribe("r")
-        await client.answer("i", {"x": 1})
-        await client.scripts()
-        await client.validate(ValidateParams(source="x"))
-        await client.trust(["file:///w"], trusted=True)
-        await client.delete("r")
-        await client.health()
-        await client.list(ListParams(limit=5))
-    for method, params, result in sent:
-        assert type(params) is METHODS[method].params
-        assert result in (METHODS[method].result, METHODS[method].background_result)
-    requests = {
-        name for name, method in METHODS.items() if method.is_request and method.direction.value == "clientToServer"
-    }
-    assert {method for method, _, _ in sent} == requests
-    assert sent[0][1].args == {"a": 1}
-    assert (sent[1][1].mode, sent[1][2]) == ("background", RunStarted)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.ports import Call, Program, ScriptRaised, ScriptReturned, Settled, Turn
+from sidestep.model.execution import Call, Program, ScriptRaised, ScriptReturned, Settled, Turn
 from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.sandbox import MontySandbox
 from sidestep.settings import Settings
@@ -19,7 +19,7 @@ from sidestep.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from sidestep.model.ports import SandboxSession
+    from sidestep.model.execution import SandboxSession
 
 FILE = "/w/script.py"
 

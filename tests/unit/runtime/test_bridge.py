@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidestep.model.ports import Call, Settled
+from sidestep.model.execution import Call, Settled
 from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.bridge import crossable, failure_text, read_call, write_answer
 

@@ -7,7 +7,7 @@ import asyncio
 import psutil
 import pytest
 
-from sidestep.model.ports import Turn
+from sidestep.model.execution import Turn
 from sidestep.settings import Settings
 from tests.unit.runtime.scripted_host import program, sandbox
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from sidestep.model.ports import ScriptRaised, Turn
+from sidestep.model.execution import ScriptRaised, Turn
 from sidestep.model.run import FailureCode
 from sidestep.runtime.sandbox import versions
 from sidestep.settings import Settings
@@ -217,7 +217,7 @@ def test_the_process_ends_cleanly_also_when_nothing_was_closed(ending: str):
     code = f"""
     import asyncio, sys, time
     from sidestep.runtime.sandbox import MontySandbox
-    from sidestep.model.ports import Program
+    from sidestep.model.execution import Program
     from sidestep.settings import Settings
 
     async def main():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sidestep.model.ports import ScriptReturned
+from sidestep.model.execution import ScriptReturned
 from sidestep.model.run import FailureCode
 from sidestep.settings import MIB, Settings
 from tests.unit.runtime.scripted_host import FILE, conduct

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidestep.model.ports import ScriptRaised
+from sidestep.model.execution import ScriptRaised
 from sidestep.model.run import FailureCode
 from sidestep.settings import Settings
 from tests.unit.runtime.scripted_host import FILE, conduct, fail
