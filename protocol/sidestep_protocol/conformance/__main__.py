@@ -27,7 +27,11 @@ def main(arguments: list[str]) -> int:
         epilog="Groups: " + ", ".join(GROUPS) + ". Exit code: 0 all kept, 1 something is not, 2 usage.",
     )
     parser.add_argument(
-        "--only", action="append", default=[], metavar="GROUP", help="run this group, or the check of this id (repeatable)"
+        "--only",
+        action="append",
+        default=[],
+        metavar="GROUP",
+        help="run this group, or the check of this id (repeatable)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end instead of the table")
     parser.add_argument("--patience", type=float, default=1.0, metavar="N", help="multiply every time limit (1)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sidestep_protocol.conformance.check import must
 from sidestep_protocol.errors import ERROR_CODES
@@ -20,13 +20,20 @@ def result_of(answer: Message, what: str) -> Any:
     return answer["result"]
 
 
+def params_of(message: Message) -> dict[str, Any]:
+    """A message's params, empty for what has none."""
+    params: Any = message.get("params")
+    return cast("dict[str, Any]", params) if isinstance(params, dict) else {}
+
+
 def refused(answer: Message, reason: str, what: str) -> Message:
     """The answer's error. Raises: CheckFailed: it is a result, or another error than the reason's."""
     error: Any = answer.get("error")
     expected = f"{what} refused: code {ERROR_CODES[reason]}, data.reason {reason!r}"
     must(isinstance(error, dict), expected, shorten(answer))
     data: Any = error.get("data")
-    seen = (error.get("code"), data.get("reason") if isinstance(data, dict) else None)
+    reason_seen: Any = cast("dict[str, Any]", data).get("reason") if isinstance(data, dict) else None
+    seen = (error.get("code"), reason_seen)
     must(seen == (ERROR_CODES[reason], reason), expected, shorten(error))
     return error
 

@@ -7,11 +7,12 @@ when the clause holds, and raises `CheckFailed` or `CheckSkipped` otherwise. Kno
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sidestep_protocol.conformance.trial import Trial
 
 Message: TypeAlias = dict[str, Any]

@@ -27,7 +27,7 @@ class StrictFrames:
     """Bytes in, messages out."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[Message]:
         """
@@ -42,14 +42,14 @@ class StrictFrames:
             start, length = head
             if len(self._buffer) < start + length:
                 break
-            found.append(_message(self._buffer[start : start + length]))
-            self._buffer = self._buffer[start + length :]
+            found.append(_message(bytes(self._buffer[start : start + length])))
+            del self._buffer[: start + length]
         return found
 
     def end(self) -> None:
         """Raises: StrayBytes: the output ended inside a frame."""
         if self._buffer:
-            raise StrayBytes(f"the output ends inside a frame: {self._buffer[:_SHOWN_BYTES]!r}")
+            raise StrayBytes(f"the output ends inside a frame: {bytes(self._buffer[:_SHOWN_BYTES])!r}")
 
     def _head(self) -> tuple[int, int] | None:
         """Where the body begins and how long it is; None while the header is not whole."""
@@ -59,11 +59,11 @@ class StrictFrames:
             position = line.end()
             if line[1].lower() == b"content-length" and line[2].isdigit():
                 length = int(line[2])
-        rest = self._buffer[position:]
+        rest = bytes(self._buffer[position : position + _SHOWN_BYTES])
         if rest.startswith(b"\r\n") and length is not None:
             return position + 2, length
         if rest and not _LINE_BEGUN.fullmatch(rest):
-            raise StrayBytes(f"bytes on stdout that belong to no frame: {rest[:_SHOWN_BYTES]!r}")
+            raise StrayBytes(f"bytes on stdout that belong to no frame: {rest!r}")
         return None
 
 

@@ -7,6 +7,7 @@ Owns the kit's folder, the shared server and the bound on each check's time. Kno
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
@@ -67,7 +68,7 @@ async def run_checks(
     Args:
         tell: Called after each check.
     """
-    home = Path(tempfile.mkdtemp(prefix="conformance-")).resolve()
+    home = _new_home()
     setting = Setting(command, home, patience)
     shared = SharedServer(setting)
     outcomes: list[Outcome] = []
@@ -80,6 +81,11 @@ async def run_checks(
         await shared.close()
         shutil.rmtree(home, ignore_errors=True)
     return outcomes
+
+
+def _new_home() -> Path:
+    """An empty folder, by its real path."""
+    return Path(os.path.realpath(tempfile.mkdtemp(prefix="conformance-")))
 
 
 async def _run_check(check: Check, group: str, setting: Setting, shared: SharedServer) -> Outcome:

@@ -28,12 +28,13 @@ def gated(gate: Gate) -> str:
 
     The file then says how often each piece of work was really done.
     """
+    wait = f"echo begun > {gate.told_at}; read line < {gate.gate}; echo gated >> {gate.done_at}"
     return f"""
 from sidestep import command
 
 async def main(n: int = 1):
     await command(["sh", "-c", "echo first >> {gate.done_at}"], id="first")
-    await command(["sh", "-c", "echo begun > {gate.told_at}; read line < {gate.gate}; echo gated >> {gate.done_at}"], id="gated")
+    await command(["sh", "-c", "{wait}"], id="gated")
     await command(["sh", "-c", "echo last >> {gate.done_at}"], id="last")
     return "through"
 """
@@ -59,14 +60,16 @@ async def main():
 """
 
 
-def talkative(gate: Gate, lines: int, line_bytes: int) -> str:
-    """Logs so many long lines, and then tells `said it all`."""
+def talkative(gate: Gate, turns: int, lines: int, line_bytes: int) -> str:
+    """Logs so many long lines in each of its turns, with a step between two of them, and then tells `said it all`."""
     return f"""
-from sidestep import command, log
+from sidestep import command, log, sleep
 
 async def main():
-    for number in range({lines}):
-        log("x" * {line_bytes})
+    for turn in range({turns}):
+        for line in range({lines}):
+            log("x" * {line_bytes})
+        await sleep(0.001, id=f"turn {{turn}}")
     await command(["sh", "-c", "echo said it all > {gate.told_at}"], id="tell")
     return "said"
 """

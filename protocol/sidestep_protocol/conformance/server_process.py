@@ -20,21 +20,24 @@ import signal
 import tempfile
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sidestep_protocol.conformance.answers import is_same_id, refused, result_of, shorten
+from sidestep_protocol.conformance.answers import is_same_id, params_of, refused, result_of, shorten
 from sidestep_protocol.conformance.check import CheckFailed, CheckSkipped
 from sidestep_protocol.conformance.frames import StrayBytes, StrictFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from sidestep_protocol.conformance.check import Message
     from sidestep_protocol.payload import Id
 
 FoundT = TypeVar("FoundT")
 _CHUNK_BYTES = 64 * 1024
+# A server that has just been started has longer for its first answer.
+_START_FACTOR = 3
+# How long a killed process's pipes are waited for.
+_END_S = 2.0
 _SHOWN_BYTES = 240
-_NOTE_CHARS = 600
+_SHOWN_CHARS = 600
 
 
 class ServerProcess:
@@ -46,7 +49,7 @@ class ServerProcess:
             stderr: The open file that takes the process's stderr.
             answer_s: How long to wait for anything the server owes us.
         """
-        # Everything the server said, in order.
+        # Everything the server said, in order; checks that share a server begin with none of it.
         self.received: list[Message] = []
         # `features` of the initialize answer.
         self.features: frozenset[str] = frozenset()
@@ -58,8 +61,8 @@ class ServerProcess:
         self._stderr = stderr
         self._answer_s = answer_s
         self._ids = itertools.count(1)
-        # Both sides, for people: `-> ...` is ours, `<- ...` the server's.
-        self._transcript: list[str] = []
+        # Both sides: who spoke (`->` is us, `<-` the server), and what; made readable only when a check fails.
+        self._said: list[tuple[str, Any]] = []
         self._changed = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
@@ -68,11 +71,9 @@ class ServerProcess:
         self._reading = asyncio.create_task(self._read(), name="read the server")
 
     @classmethod
-    async def spawn(
-        cls, command: Sequence[str], folder: Path, environment: Mapping[str, str], answer_s: float
-    ) -> ServerProcess:
+    async def spawn(cls, command: Sequence[str], environment: Mapping[str, str], answer_s: float) -> ServerProcess:
         """
-        Start the command in `folder`, in a process group of its own.
+        Start the command where we are, in a process group of its own.
 
         Raises:
             CheckFailed: It cannot be started.
@@ -84,7 +85,6 @@ class ServerProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                cwd=folder,
                 env={**os.environ, **environment},
                 start_new_session=True,
             )
@@ -98,9 +98,10 @@ class ServerProcess:
         self.send_signal(signal.SIGKILL)
         self._may_read.set()
         self.close_input()
-        await self._process.wait()
         # Not for long: somebody else may hold the other end of its stdout.
-        await asyncio.wait([self._reading], timeout=1)
+        ending = asyncio.create_task(self._process.wait(), name="wait for the server's end")
+        await asyncio.wait([ending, self._reading], timeout=_END_S)
+        ending.cancel()
         self._reading.cancel()
         await asyncio.wait([self._reading])
         self._stderr.close()
@@ -109,7 +110,7 @@ class ServerProcess:
 
     def send_bytes(self, data: bytes, *, shown: str | None = None) -> None:
         """Send anything; `shown` is for the transcript."""
-        self._note(f"-> {shown if shown is not None else repr(data)}")
+        self._said.append(("->", shown if shown is not None else data))
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, RuntimeError):
             self._process.stdin.write(data)
@@ -153,8 +154,9 @@ class ServerProcess:
         Raises:
             CheckFailed: Time is up, or the server can say nothing more.
         """
+        answer_s = self._answer_s if self.received else _START_FACTOR * self._answer_s
         try:
-            async with asyncio.timeout(self._answer_s):
+            async with asyncio.timeout(answer_s):
                 while True:
                     self._changed.clear()
                     found = find()
@@ -164,7 +166,7 @@ class ServerProcess:
                         raise CheckFailed(expected, self._ended)
                     await self._changed.wait()
         except TimeoutError:
-            raise CheckFailed(expected, f"no answer within {self._answer_s:g} s") from None
+            raise CheckFailed(expected, f"no answer within {answer_s:g} s") from None
 
     def responses(self, request_id: Id | None) -> list[Message]:
         """All answers under this id so far; `1` and `"1"` differ."""
@@ -200,10 +202,10 @@ class ServerProcess:
 
         def find() -> Message | None:
             for message in self.received[since:]:
-                params = message.get("params")
-                if message.get("method") == method and "id" not in message and isinstance(params, dict):
+                if message.get("method") == method and "id" not in message:
+                    params = params_of(message)
                     if all(key in params and params[key] == value for key, value in wanted.items()):
-                        return message["params"]
+                        return params
             return None
 
         shown = ", ".join(f"{key} {value!r}" for key, value in wanted.items())
@@ -221,25 +223,26 @@ class ServerProcess:
     async def initialize(
         self,
         *,
-        folder: Path | None,
+        folder_uri: str,
         trusted: bool = True,
         versions: Sequence[int] = (1,),
         capability: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Shake hands; returns the initialize result. Runs are not resumed by themselves unless `options` say so."""
-        uris = [] if folder is None else [folder.resolve().as_uri()]
-        self.folder_uri = uris[0] if uris else ""
-        trust = {"trust": {"folders": uris}} if trusted else {}
+        self.folder_uri = folder_uri
+        trust = {"trust": {"folders": [folder_uri]}} if trusted else {}
         result: dict[str, Any] = await self.result(
             "initialize",
             {
                 "processId": os.getpid(),
                 "rootUri": None,
                 "capabilities": {
-                    "experimental": {"workflow": {"protocolVersions": list(versions), "events": True, **(capability or {})}}
+                    "experimental": {
+                        "workflow": {"protocolVersions": list(versions), "events": True, **(capability or {})}
+                    }
                 },
-                "workspaceFolders": [{"uri": uri, "name": "conformance"} for uri in uris],
+                "workspaceFolders": [{"uri": folder_uri, "name": "conformance"}],
                 "initializationOptions": {"autoResume": False, **trust, **(options or {})},
             },
         )
@@ -277,7 +280,7 @@ class ServerProcess:
     async def kill(self) -> None:
         """SIGKILL, and wait for its end."""
         self.send_signal(signal.SIGKILL)
-        await self._process.wait()
+        await self.exit_code()
 
     async def exit_code(self) -> int:
         """Wait for its end. Raises: CheckFailed: it is still there."""
@@ -293,7 +296,8 @@ class ServerProcess:
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - log_bytes))
         logged = self._stderr.read().decode(errors="replace").splitlines()[-4:]
-        return [*self._transcript[-lines:], *(f"stderr: {line}" for line in logged)]
+        said = [f"{who} {_readable(what)}" for who, what in self._said[-lines:]]
+        return [*said, *(f"stderr: {line}" for line in logged)]
 
     # Inside
 
@@ -306,7 +310,7 @@ class ServerProcess:
                 chunk = await self._process.stdout.read(_CHUNK_BYTES)
                 for message in frames.feed(chunk):
                     self.received.append(message)
-                    self._note(f"<- {shorten(message)}")
+                    self._said.append(("<-", message))
                 if not chunk:
                     frames.end()
                     break
@@ -314,8 +318,14 @@ class ServerProcess:
             self._ended = "the server's stdout ended"
         except StrayBytes as stray:
             self._ended = str(stray)
-        self._note(f"<- ({self._ended})")
+        self._said.append(("<-", f"({self._ended})"))
         self._changed.set()
+        # What else comes is read and dropped, so that the process can end.
+        while await self._process.stdout.read(_CHUNK_BYTES):
+            pass
 
-    def _note(self, line: str) -> None:
-        self._transcript.append(line[: _NOTE_CHARS])
+
+def _readable(what: Any) -> str:
+    if isinstance(what, bytes):
+        return repr(what[:_SHOWN_BYTES])
+    return what[:_SHOWN_CHARS] if isinstance(what, str) else shorten(what)

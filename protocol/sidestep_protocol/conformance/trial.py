@@ -32,7 +32,7 @@ class Setting:
 
     Attributes:
         command: Starts the server, as given.
-        home: A folder for everything: workspaces, and the state of servers that name no store.
+        home: A folder (its real path) for everything: workspaces, and the state of servers that name no store.
         patience: Factor for every limit of time.
     """
 
@@ -61,19 +61,19 @@ class SharedServer:
         self._server: ServerProcess | None = None
         self.folder = setting.new_folder()
 
-    async def get(self) -> ServerProcess:
-        """An initialized server on `folder`."""
-        if self._server is None:
-            setting = self._setting
-            server = await ServerProcess.spawn(
-                setting.command, self.folder, setting.environment(), setting.answer_s
-            )
-            self._server = server
-            await server.initialize(folder=self.folder)
+    async def get(self, used: list[ServerProcess]) -> ServerProcess:
+        """An initialized server on `folder`; it is added to `used` before it can fail."""
+        if self._server is not None:
+            used.append(self._server)
+            return self._server
+        setting = self._setting
+        self._server = await ServerProcess.spawn(setting.command, setting.environment(), setting.answer_s)
+        used.append(self._server)
+        await self._server.initialize(folder_uri=self.folder.as_uri())
         return self._server
 
     async def close(self) -> None:
-        """End it; the next `get` makes another."""
+        """End it; the next `get` starts another."""
         server, self._server = self._server, None
         if server is not None:
             await server.close()
@@ -108,8 +108,7 @@ class Trial:
         if self._check.has_own_server:
             return await self.another_server(**wanted)
         assert not wanted, "Invariant: the shared server is the same for all"
-        server = await self._shared.get()
-        self._used.append(server)
+        server = await self._shared.get(self._used)
         # What the checks before saw is none of this one's business.
         await server.round_trip()
         server.received.clear()
@@ -119,14 +118,14 @@ class Trial:
     async def another_server(self, **wanted: Any) -> ServerProcess:
         """One more server on the same folder: another window."""
         server = await self.raw_server()
-        await server.initialize(**{"folder": self.folder, **wanted})
+        await server.initialize(folder_uri=self.folder.as_uri(), **wanted)
         server.need(self._check.needs)
         return server
 
     async def raw_server(self) -> ServerProcess:
         """A new server nobody has said a word to."""
         setting = self._setting
-        server = await ServerProcess.spawn(setting.command, self.folder, setting.environment(), setting.answer_s)
+        server = await ServerProcess.spawn(setting.command, setting.environment(), setting.answer_s)
         self._own.append(server)
         self._used.append(server)
         return server
