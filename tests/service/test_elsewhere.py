@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from sidestep.model.run import RunRecord
+
 
 class Window(Harness):
     """A service with a process id of its own, which hears what others commit."""
@@ -51,7 +53,7 @@ async def joined(a: Window, b: Window, signal: AbortController | None = None) ->
     """A run of `a` that a start with the same key in `b` waits for: (a's start, b's start, the run)."""
     waits = asyncio.Event()
 
-    def on_run(_: str) -> Callable[[], None]:
+    def on_run(_: str, __: RunRecord | None) -> Callable[[], None]:
         waits.set()
         return lambda: None
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.ports import Committed
+    from sidestep.model.run import RunRecord
 
 CANCELLED = AbortReason(AbortKind.CANCELLED)
 Tasks = list[asyncio.Task[Any]]
@@ -189,7 +190,7 @@ async def test_i8_a_claim_whose_epoch_grew_answers_with_the_interrupted_run(tmp_
 
         racing: Tasks = []
 
-        def interrupt_meanwhile(run_id: str) -> Callable[[], None]:
+        def interrupt_meanwhile(run_id: str, _: RunRecord | None) -> Callable[[], None]:
             racing.append(asyncio.create_task(h.store.write(Interrupt(run_id, "user"))))
             return lambda: None
 

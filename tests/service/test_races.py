@@ -79,7 +79,7 @@ class Attached:
         self._wanted = wanted
         self.all = asyncio.Event()
 
-    def __call__(self, _: str) -> Callable[[], None]:
+    def __call__(self, _: str, __: RunRecord | None) -> Callable[[], None]:
         self._wanted -= 1
         if self._wanted == 0:
             self.all.set()
@@ -349,7 +349,6 @@ class Connection:
             is_mine=lambda record: False,
             is_mine_folder=lambda folder: False,
             request_of=lambda run_id: None,
-            is_beginning=lambda run_id: False,
             settings=h.settings,
             loop=asyncio.get_running_loop(),
         )
@@ -359,8 +358,8 @@ class Connection:
         self.sent.append(method)
         return True
 
-    def follow(self, run_id: str) -> Callable[[], None]:
-        return self.notifier.follow(run_id, events=True, token="token")
+    def follow(self, run_id: str, record: RunRecord | None) -> Callable[[], None]:
+        return self.notifier.follow(run_id, record, events=True, token="token")
 
 
 async def test_s1_a_start_the_store_refuses_leaves_nothing_followed(tmp_path: Path) -> None:
@@ -380,9 +379,9 @@ async def test_s7_a_start_that_gives_way_follows_the_run_that_has_its_key_until_
         h.held.hold("find_start_key")
         attached = Attached(2)
 
-        def follow(run_id: str) -> Callable[[], None]:
-            attached(run_id)
-            return connection.follow(run_id)
+        def follow(run_id: str, record: RunRecord | None) -> Callable[[], None]:
+            attached(run_id, record)
+            return connection.follow(run_id, record)
 
         # It has seen that the key is free, and is told two runs: its own, and the one it gives way to.
         second = h.start(start_key="k", on_run=follow)

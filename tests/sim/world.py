@@ -234,7 +234,7 @@ class World:
         )
 
     def _noting(self, request: Request) -> Any:
-        def on_run(run_id: str) -> Any:
+        def on_run(run_id: str, _: object) -> Any:
             request.run_id = run_id
             return lambda: None
 

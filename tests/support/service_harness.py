@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from sidestep.model.events import JournalEvent
     from sidestep.model.ports import Committed, RunStore
+    from sidestep.service.requests import OnRun
 
 ONE_STEP = """
 from sidestep import command
@@ -232,10 +233,10 @@ def _short(body: Any) -> str:
             return str(word)
 
 
-def noting(note: Callable[[str], object]) -> Callable[[str], Callable[[], None]]:
+def noting(note: Callable[[str], object]) -> OnRun:
     """An `on_run` that does something at that point and has nothing to undo."""
 
-    def on_run(run_id: str) -> Callable[[], None]:
+    def on_run(run_id: str, attached: RunRecord | None) -> Callable[[], None]:
         note(run_id)
         return lambda: None
 

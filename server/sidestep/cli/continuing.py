@@ -23,10 +23,11 @@ from sidestep.model.transitions import RunEvent, next_status
 from sidestep.service.requests import ResumeRequest, RetryRequest
 
 if TYPE_CHECKING:
-    from sidestep.cli.following import Ask, OnRun
+    from sidestep.cli.following import Ask
     from sidestep.cli.invocation import Invocation
     from sidestep.model.abort import AbortSignal
     from sidestep.model.run import RunRecord
+    from sidestep.service.requests import OnRun
     from sidestep.service.workflows import WorkflowService
 
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from sidestep.model.abort import AbortSignal
     from sidestep.model.ports import Committed
     from sidestep.model.run import RunRecord
+    from sidestep.service.requests import OnRun
     from sidestep.service.workflows import WorkflowService
 
     # Called with a run's id; answers what undoes that.
-    OnRun = Callable[[str], Callable[[], None]]
     # Asks the service for a run and waits for it; gets what to call with the run's id, and the signal that cancels.
     Ask = Callable[[OnRun, AbortSignal], Awaitable[RunRecord]]
 
@@ -120,7 +120,7 @@ class Follower:
         finally:
             stopped.cancel()
 
-    def _on_run(self, run_id: str) -> Callable[[], None]:
+    def _on_run(self, run_id: str, attached: RunRecord | None) -> Callable[[], None]:
         self._run_id = self._view.run_id = run_id
         # Nothing to undo: another run is announced before it is followed.
         return lambda: None

@@ -26,13 +26,13 @@ from sidestep.service.requests import StartRequest
 
 if TYPE_CHECKING:
     from sidestep.app import Application
-    from sidestep.cli.following import OnRun
     from sidestep.cli.invocation import Invocation
     from sidestep.model.abort import AbortSignal
     from sidestep.model.run import RunRecord
     from sidestep.scripts.folder import FolderKey
     from sidestep.scripts.resolver import ResolvedScript, ScriptReference
     from sidestep.scripts.signature import ScriptParameter
+    from sidestep.service.requests import OnRun
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,6 @@ class Connection:
             is_mine=self._workspace.owns,
             is_mine_folder=self._workspace.has,
             request_of=self._request_of,
-            is_beginning=lambda run_id: self._told is not None and self._told.runs.is_beginning(run_id),
             settings=parts.settings,
             loop=asyncio.get_running_loop(),
         )

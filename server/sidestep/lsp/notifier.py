@@ -69,7 +69,6 @@ class Notifier:
         is_mine: Callable[[RunRecord], bool],
         is_mine_folder: Callable[[str], bool],
         request_of: Callable[[str], Id | None],
-        is_beginning: Callable[[str], bool],
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -78,23 +77,24 @@ class Notifier:
             is_mine: Whether the run belongs to a folder of this connection.
             is_mine_folder: Whether a folder, by its key, is one of this connection's.
             request_of: The request that started a run, while it is known.
-            is_beginning: Whether a request of ours is about to create or claim the run: what is told until then is
-                about the execution before.
         """
         self._send = send
         self._is_mine = is_mine
         self._is_mine_folder = is_mine_folder
         self._request_of = request_of
-        self._is_beginning = is_beginning
         self._settings = settings
         self._loop = loop
         self._runs: dict[str, _Followed] = {}
 
-    def follow(self, run_id: str, *, events: bool = False, token: Id | None = None) -> Callable[[], None]:
+    def follow(
+        self, run_id: str, attached: RunRecord | None, *, events: bool = False, token: Id | None = None
+    ) -> Callable[[], None]:
         """
         Tell this connection about a run, whatever its folder; call it before the commit that must not be missed.
 
         Args:
+            attached: The run's row, when it is active already. None when a request is about to create or claim it: what
+                is told until it is active is about the execution before.
             events: Send the run's events from the next commit on.
             token: Report the run's progress under this token of the host's, until it stops or goes to the background.
 
@@ -103,7 +103,9 @@ class Notifier:
         """
         is_new = run_id not in self._runs
         run = self._runs.setdefault(run_id, _Followed())
-        run.is_awaited = self._is_beginning(run_id)
+        run.is_awaited = attached is None
+        if run.record is None:
+            run.record = attached
         if events and run.stream is None:
             run.stream = self._stream(run_id, None)
         if token is not None:
@@ -114,7 +116,7 @@ class Notifier:
 
         def undo() -> None:
             run.is_awaited = False
-            if is_new and (run.record is None or run.record.is_quiescent):
+            if is_new and (run.record is None or run.record.is_stopped):
                 self._forget(run_id)
             elif token is not None and run.progress.get(token) is False:
                 del run.progress[token]

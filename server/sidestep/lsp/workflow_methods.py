@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sidestep.rpc.router import RequestContext
     from sidestep.scripts.resolver import ScriptReference
     from sidestep.service.library import Library
+    from sidestep.service.requests import OnRun
     from sidestep.service.workflows import WorkflowService
 
     WaitParams = workflow.StartParams | workflow.ResumeParams | workflow.RetryParams
@@ -271,9 +272,10 @@ class WorkflowMethods:
             versions=self._versions,
         )
 
-    def _on_run(self, params: WaitParams) -> Callable[[str], Callable[[], None]]:
+    def _on_run(self, params: WaitParams) -> OnRun:
         """What this connection wants to be told about the run, arranged before its first commit."""
-        return lambda run_id: self._notifier.follow(run_id, events=params.events, token=_given(params.work_done_token))
+        token = _given(params.work_done_token)
+        return lambda run_id, attached: self._notifier.follow(run_id, attached, events=params.events, token=token)
 
 
 def _reference(script: workflow.ScriptRef) -> ScriptReference:

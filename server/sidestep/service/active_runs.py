@@ -96,11 +96,6 @@ class ActiveRuns:
         """The run, if this process conducts it, is about to, or is still unwinding it."""
         return self._runs.get(run_id)
 
-    def is_beginning(self, run_id: str) -> bool:
-        """True while a request of this process is about to create or claim the run."""
-        active = self._runs.get(run_id)
-        return active is not None and not active.is_durable
-
     def admit(self, active: ActiveRun) -> None:
         """
         Make room for a run, before anything about it is durable: aborting works from here on.

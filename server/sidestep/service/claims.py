@@ -148,7 +148,7 @@ class Claims:
         take_over: str | None,
     ) -> RunRecord:
         """The row after the claim, conducted; or, when somebody came between, the row that they left."""
-        undo = request.on_run(record.run_id)
+        undo = request.on_run(record.run_id, None)
         try:
             # Admitted: from here on a withdrawal of trust finds the run (D3).
             await asyncio.to_thread(self._library.require_trust, FolderKey(record.folder))
@@ -193,7 +193,7 @@ class Claims:
         active = self._runs.get(record.run_id)
         if active is None:
             raise self._leased(record)
-        request.on_run(record.run_id)
+        request.on_run(record.run_id, record)
         if request.attention is not Attention.BLOCKING:
             return record
         return await self._waiting.attach(active, record, signal)

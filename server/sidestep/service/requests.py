@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.run import Attention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sidestep.model.run import RunRecord
     from sidestep.scripts.folder import FolderKey
     from sidestep.scripts.resolver import ScriptReference
 
 
-def _nobody(_: str) -> Callable[[], None]:
+OnRun = Callable[[str, "RunRecord | None"], Callable[[], None]]
+
+
+def _nobody(_: str, __: RunRecord | None) -> Callable[[], None]:
     return lambda: None
 
 
@@ -28,14 +30,15 @@ class WaitRequest:
         attention: Blocking when the caller waits; otherwise the call returns after the durable create or claim.
         deadline_s: Interrupt the run (deadline) this many seconds after it was created or claimed; None for no limit.
         request_id: The caller's id for its request, echoed in the run's first notification.
-        on_run: Called with the run's id before anything about it is durable, so that its first event can be followed;
+        on_run: Called with the run's id before the commit that makes it the caller's, so that this can be followed; and
+            with the run's row instead of None when it is active already, and the caller only joins those who wait;
             answers the function that undoes this, for a run that did not become the caller's after all.
     """
 
     attention: Attention = Attention.BLOCKING
     deadline_s: float | None = None
     request_id: int | str | None = None
-    on_run: Callable[[str], Callable[[], None]] = field(default=_nobody)
+    on_run: OnRun = field(default=_nobody)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -261,7 +261,7 @@ class WorkflowService:
 
     async def _create(self, active: ActiveRun, request: StartRequest, script: ResolvedScript) -> tuple[RunRecord, bool]:
         """Make the run durable and conduct it, or give way to the run that has its start key."""
-        undo = request.on_run(active.run_id)
+        undo = request.on_run(active.run_id, None)
         try:
             # Admitted: from here on a withdrawal of trust finds the run (D3).
             await asyncio.to_thread(self.library.require_trust, request.folder)
@@ -303,7 +303,7 @@ class WorkflowService:
             raise StartKeyConflict(start_key=request.start_key, run_id=record.run_id)
         if record.is_stopped:
             return record
-        request.on_run(record.run_id)
+        request.on_run(record.run_id, record)
         if request.attention is not Attention.BLOCKING:
             return record
         active = self.runs.get(record.run_id)

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.abort import AbortSignal
+    from sidestep.service.requests import OnRun
 
 
 def starting(harness: Harness, **wanted: Any) -> Callable[..., Any]:
-    async def ask(on_run: Callable[[str], Callable[[], None]], abort: AbortSignal) -> RunRecord:
+    async def ask(on_run: OnRun, abort: AbortSignal) -> RunRecord:
         request: StartRequest = harness.request(ONE_STEP, on_run=on_run, **wanted)
         return (await harness.service.start(request, abort)).record
 
@@ -125,7 +126,7 @@ def test_once_asked_to_stop_a_process_can_be_hurried_until_its_very_end() -> Non
 async def test_a_signal_before_the_run_exists_leaves_no_run(tmp_path: Path) -> None:
     async with Harness(tmp_path) as harness:
 
-        async def ask(on_run: Callable[[str], Callable[[], None]], abort: AbortSignal) -> RunRecord:
+        async def ask(on_run: OnRun, abort: AbortSignal) -> RunRecord:
             signal.raise_signal(signal.SIGINT)
             await abort.wait()
             return (await harness.service.start(harness.request(ONE_STEP, on_run=on_run), abort)).record
@@ -186,10 +187,10 @@ async def elsewhere_and_here(tmp_path: Path, released: Callable[[Harness, str], 
         await first.commands.called("only")
         attached = asyncio.Event()
 
-        async def ask(on_run: Callable[[str], Callable[[], None]], abort: AbortSignal) -> RunRecord:
-            def noted(run_id: str) -> Callable[[], None]:
+        async def ask(on_run: OnRun, abort: AbortSignal) -> RunRecord:
+            def noted(run_id: str, record: RunRecord | None) -> Callable[[], None]:
                 attached.set()
-                return on_run(run_id)
+                return on_run(run_id, record)
 
             return (await second.service.start(second.request(ONE_STEP, on_run=noted, start_key="k"), abort)).record
 
@@ -233,7 +234,7 @@ async def test_a_continued_run_shows_the_steps_it_reuses(tmp_path: Path) -> None
         follower = Follower(harness.service, "test", StopSignals([].append), events_after=None)
         await follower.seed(run_id)
 
-        async def ask(on_run: Callable[[str], Callable[[], None]], abort: AbortSignal) -> RunRecord:
+        async def ask(on_run: OnRun, abort: AbortSignal) -> RunRecord:
             return await harness.service.resume(ResumeRequest(run_id=run_id, on_run=on_run), abort)
 
         record = await follower.follow(ask)

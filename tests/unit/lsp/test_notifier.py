@@ -83,7 +83,6 @@ class Told:
         self.loop = FakeLoop()
         self.sent: list[tuple[str, Any]] = []
         self.refuse_events = False
-        self.is_beginning = False
         self.record = RECORD
         loop: Any = self.loop
         assert isinstance(loop, asyncio.AbstractEventLoop) or hasattr(loop, "call_at")
@@ -92,7 +91,6 @@ class Told:
             is_mine=lambda _: mine,
             is_mine_folder=lambda _: mine,
             request_of=lambda _: 7,
-            is_beginning=lambda _: self.is_beginning,
             settings=Settings(),
             loop=loop,
         )
@@ -119,7 +117,7 @@ class Told:
 
 def test_g3_the_pending_status_precedes_everything_else_and_carries_the_request() -> None:
     told = Told()
-    told.notifier.follow("run_1", events=True, token="token")
+    told.notifier.follow("run_1", None, events=True, token="token")
     told.status(RunStatus.PENDING)
     told.status(RunStatus.RUNNING)
     assert told.methods == ["statusChanged", "$/progress", "eventsAppended", "statusChanged", "$/progress"]
@@ -129,7 +127,7 @@ def test_g3_the_pending_status_precedes_everything_else_and_carries_the_request(
 
 def test_g4_at_the_end_come_the_events_then_the_status_then_the_progress_end() -> None:
     told = Told()
-    told.notifier.follow("run_1", events=True, token="token")
+    told.notifier.follow("run_1", None, events=True, token="token")
     told.status(RunStatus.PENDING)
     told.status(RunStatus.RUNNING)
     told.commit(Logged(message="a"))
@@ -153,7 +151,7 @@ def test_g5_after_an_interrupt_one_status_with_quiescent_follows_and_no_more() -
 
 def test_g2_events_are_batched_for_at_most_50_ms_in_order() -> None:
     told = Told()
-    told.notifier.follow("run_1", events=True)
+    told.notifier.follow("run_1", None, events=True)
     told.status(RunStatus.PENDING)
     told.status(RunStatus.RUNNING)
     told.sent.clear()
@@ -180,7 +178,7 @@ def test_a_run_that_is_followed_late_sends_only_what_comes_later() -> None:
     told = Told()
     told.status(RunStatus.PENDING)
     told.status(RunStatus.RUNNING)
-    told.notifier.follow("run_1", events=True)
+    told.notifier.follow("run_1", told.record, events=True)
     told.commit(Logged(message="new"))
     told.loop.advance(1)
     events = [params["events"] for method, params in told.sent if method == "eventsAppended"]
@@ -189,7 +187,7 @@ def test_a_run_that_is_followed_late_sends_only_what_comes_later() -> None:
 
 def test_a_run_that_did_not_come_into_being_leaves_nothing_behind() -> None:
     told = Told(mine=False)
-    undo = told.notifier.follow("run_1", events=True, token="token")
+    undo = told.notifier.follow("run_1", None, events=True, token="token")
     undo()
     assert told.notifier.run_of("token") is None
     told.status(RunStatus.PENDING)
@@ -198,7 +196,7 @@ def test_a_run_that_did_not_come_into_being_leaves_nothing_behind() -> None:
 
 def test_a_host_that_does_not_read_lags_until_it_follows_again() -> None:
     told = Told()
-    told.notifier.follow("run_1", events=True)
+    told.notifier.follow("run_1", None, events=True)
     told.status(RunStatus.PENDING)
     told.sent.clear()
     told.refuse_events = True
@@ -208,7 +206,7 @@ def test_a_host_that_does_not_read_lags_until_it_follows_again() -> None:
     told.commit(Logged(message="a"))
     told.loop.advance(1)
     assert told.methods == ["lagged", "statusChanged"]
-    told.notifier.follow("run_1", events=True)
+    told.notifier.follow("run_1", None, events=True)
     told.commit(Logged(message="b"))
     told.loop.advance(1)
     assert told.methods[-1] == "eventsAppended"
@@ -233,7 +231,7 @@ def test_phases_change_the_status_at_most_once_a_second() -> None:
 
 def test_progress_reports_phases_and_ends_when_the_run_goes_to_the_background() -> None:
     told = Told()
-    told.notifier.follow("run_1", token=5)
+    told.notifier.follow("run_1", None, token=5)
     assert told.notifier.run_of(5) == "run_1"
     told.status(RunStatus.PENDING)
     told.commit(PhaseEntered(name="dig"), phase="dig")
@@ -255,8 +253,17 @@ def test_progress_of_a_run_that_is_active_already_begins_at_once() -> None:
     told = Told()
     told.status(RunStatus.PENDING)
     told.status(RunStatus.RUNNING)
-    told.notifier.follow("run_1", token="late")
+    told.notifier.follow("run_1", told.record, token="late")
     assert told.sent[-1][1]["value"]["kind"] == "begin"
+    told.status(RunStatus.COMPLETED, owner=None)
+    assert told.sent[-1][1]["value"]["kind"] == "end"
+
+
+def test_progress_of_a_run_of_another_process_begins_when_it_is_joined() -> None:
+    told = Told(mine=False)
+    told.record = replace(RECORD, status=RunStatus.RUNNING, phase="dig", sequence=2)
+    told.notifier.follow("run_1", told.record, token="joined")
+    assert [params["value"]["kind"] for _, params in told.sent] == ["begin"]
     told.status(RunStatus.COMPLETED, owner=None)
     assert told.sent[-1][1]["value"]["kind"] == "end"
 
@@ -273,7 +280,7 @@ def test_g5_a_quiescent_run_whose_row_changes_again_is_not_told_again() -> None:
 
 def test_g5_a_late_step_comes_before_the_word_that_nothing_is_left() -> None:
     told = Told()
-    told.notifier.follow("run_1", events=True)
+    told.notifier.follow("run_1", None, events=True)
     told.status(RunStatus.PENDING)
     told.status(RunStatus.INTERRUPTED)
     told.sent.clear()
@@ -285,7 +292,7 @@ def test_g5_a_late_step_comes_before_the_word_that_nothing_is_left() -> None:
 def test_a_deleted_run_is_told_for_an_open_folder_and_for_what_is_followed() -> None:
     gone = Deleted("run_1", "/w", mine=False)
     for told in (Told(), Told(mine=False)):
-        told.notifier.follow("run_1", events=True)
+        told.notifier.follow("run_1", None, events=True)
         told.status(RunStatus.PENDING)
         told.sent.clear()
         told.notifier.deleted(gone)
@@ -316,8 +323,7 @@ def test_j10_until_a_run_is_claimed_what_is_told_is_about_the_execution_before()
     """G4, G5: the end of the old execution does not end what was asked for the new one."""
     told = Told()
     told.status(RunStatus.RUNNING)
-    told.is_beginning = True
-    told.notifier.follow("run_1", events=True, token="token")
+    told.notifier.follow("run_1", None, events=True, token="token")
     told.status(RunStatus.INTERRUPTED)
     told.commit(owner=None)
     told.loop.advance(1)
@@ -338,8 +344,7 @@ def test_g5_a_claim_that_came_to_nothing_leaves_nothing_behind() -> None:
     told = Told()
     told.status(RunStatus.RUNNING)
     told.status(RunStatus.INTERRUPTED, owner=None)
-    told.is_beginning = True
-    undo = told.notifier.follow("run_1", events=True, token="token")
+    undo = told.notifier.follow("run_1", None, events=True, token="token")
     undo()
     told.sent.clear()
     told.status(RunStatus.RUNNING, owner=Owner("p", 2, 2))

@@ -64,7 +64,6 @@ class Desk:
             is_mine=lambda _: mine,
             is_mine_folder=lambda _: mine,
             request_of=lambda _: None,
-            is_beginning=h.service.runs.is_beginning,
             settings=h.settings,
             loop=asyncio.get_running_loop(),
         )
@@ -312,11 +311,11 @@ async def test_the_progress_of_a_resume_begins_when_the_run_goes_on(tmp_path: Pa
         await desk.subscribe(run_id)
         await h.service.interrupt(run_id, by="host", wait_quiescent=True)
         await task
-        undo = desk.notifier.follow(run_id, token="refused")
+        undo = desk.notifier.follow(run_id, None, token="refused")
         undo()
         assert desk.notifier.run_of("refused") is None
         h.commands.held.discard("gate")
-        await h.resume(run_id, on_run=lambda followed: desk.notifier.follow(followed, token="t"))
+        await h.resume(run_id, on_run=lambda followed, record: desk.notifier.follow(followed, record, token="t"))
         values = [p["value"] for method, p in desk.sent if method == "$/progress"]
         assert [(value["kind"], value["message"]) for value in values] == [("begin", "running"), ("end", "completed")]
 

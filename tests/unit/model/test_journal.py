@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sidestep.model.decision import Decision
 from sidestep.model.errors import ClaimSuperseded, InvalidTransition, LeaseLost, RunLeased, SidestepError, StepConflict
 from sidestep.model.events import Logged, PhaseEntered, StatusChanged, StepChanged, decode_body, encode_body
 from sidestep.model.journal import created, decide
@@ -39,6 +38,9 @@ from sidestep.model.writes import (
     StepOutput,
     Write,
 )
+
+if TYPE_CHECKING:
+    from sidestep.model.decision import Decision
 
 A, B = Owner("owner-a", 1, 10), Owner("owner-b", 2, 20)
 FAILURE = Failure(FailureCode.STEP, "no")
