@@ -5,7 +5,7 @@ Reads its own flags: click and rich would be paid for before the first reply. Ev
 module drains; a drain only makes the stop orderly and gives it its reason.
 
 Exit codes: 0 `shutdown` then `exit`; 1 `exit` or end of input without it, or the parent died; 2 usage; 4 stdout broken;
-130 / 143 SIGINT / SIGTERM after the drain.
+129 / 130 / 143 SIGHUP / SIGINT / SIGTERM after the drain, or at once when a second one comes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sidestep import logs
 from sidestep.app import VERSION, Application
+from sidestep.cli.client_process import ClientProcess
 from sidestep.cli.file_limit import make_room_for_files
 from sidestep.lsp.bridge import PyglsBridge
 from sidestep.lsp.connection import Connection, ConnectionParts
@@ -43,7 +44,7 @@ Speak the workflow protocol (JSON-RPC 2.0 with LSP framing) on stdin and stdout,
   --stdio               the only transport, and the default
   --clientProcessId=N   end when process N ends
   --store=PATH          the store's database file (default: SIDESTEP_STORE, else the user's own)
-  --log-file=PATH       log there instead of to stderr
+  --log-file=PATH       log there instead of to stderr; past 10 MiB the file becomes PATH.1
   --log-level=LEVEL     error, warning (default), info or debug
 
 Example: an editor starts it as `sidestep serve --stdio` and sends `initialize`.
@@ -51,8 +52,9 @@ Example: an editor starts it as `sidestep serve --stdio` and sends `initialize`.
 
 EXIT_USAGE = 2
 EXIT_PARENT_DIED = 1
-# Beyond the drain: what the sockets and threads may take before the process ends without them.
-_LAST_RESORT_S = 2.0
+EXIT_STDOUT_BROKEN = 4
+# Of the drain: kept for the last answers, once the runs have stopped or were given up.
+_FAREWELL_S = 0.3
 
 
 @dataclass
@@ -92,6 +94,10 @@ def read_options(argv: Sequence[str]) -> Options:
 
 def main(argv: Sequence[str]) -> int:
     """Serve one host on stdin and stdout. Returns the exit code; may end the process itself when it cannot drain."""
+    closed = _open_closed_descriptors()
+    if 1 in closed:
+        _complain("sidestep serve: stdout is closed")
+        return EXIT_STDOUT_BROKEN
     if "--help" in argv or "-h" in argv:
         sys.stdout.write(USAGE)
         return 0
@@ -99,10 +105,10 @@ def main(argv: Sequence[str]) -> int:
         options = read_options(argv)
         logs.configure(options.log_level, options.log_file)
     except (UsageError, OSError) as error:
-        sys.stderr.write(f"sidestep serve: {error}\n{USAGE}")
+        _complain(f"sidestep serve: {error}\n{USAGE}")
         return EXIT_USAGE
     if sys.stdin is not None and sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison] -- without a console
-        sys.stderr.write("sidestep serve speaks JSON-RPC with the program that starts it; Ctrl-D ends it.\n")
+        _complain("sidestep serve speaks JSON-RPC with the program that starts it; Ctrl-D ends it.")
     return asyncio.run(_Server(options).run())
 
 
@@ -116,6 +122,7 @@ class _Server:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         self._ending = loop.create_future()
+        self._heed_signals(loop)
         settings = make_room_for_files(Settings())
         stdin, stdout = take_stdin(), take_stdout()
         writer = Writer(
@@ -124,25 +131,31 @@ class _Server:
             on_broken=lambda _: connection.session.end(EndCause.OUTPUT_BROKEN),
         )
         writer.start(loop)
-        app = Application(settings, self._options.store, os.environ)
+        to_runs = replace(settings, drain_s=settings.drain_s - _FAREWELL_S)
+        app = Application(to_runs, self._options.store, os.environ)
         bridge = PyglsBridge(name="sidestep", version=VERSION)
         connection = Connection(_parts(app, settings, bridge), writer)
         reader = StdinReader(stdin, receive=connection.session.receive, end=connection.session.receive_end)
-        self._heed_signals(loop)
+        logging.getLogger().addHandler(connection.host_log)
         reader.start(loop)
         watchers = [
             asyncio.create_task(self._heed_session(connection), name="session"),
             asyncio.create_task(self._watch_parent(settings, connection), name="parent"),
         ]
         reason, exit_code = await self._ending
-        reader.stop()
+        log.info("draining: %s", reason.detail)
+        ends_at = loop.time() + settings.drain_s
+        # Requests that come meanwhile are read and answered; starts among them are refused.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(settings.drain_s + _LAST_RESORT_S):
+            async with asyncio.timeout_at(ends_at - _FAREWELL_S / 2):
                 await app.close(reason)
-                await connection.session.aclose(settings.drain_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(ends_at):
+                await connection.session.aclose((ends_at - loop.time()) / 3)
+                reader.stop()
                 connection.close()
+                await writer.aclose(ends_at - loop.time())
                 await bridge.aclose()
-                await writer.aclose(settings.drain_s)
         for watcher in watchers:
             watcher.cancel()
         return _leave(exit_code)
@@ -175,10 +188,10 @@ class _Server:
     async def _watch_parent(self, settings: Settings, connection: Connection) -> None:
         """End when the client's process is gone; a pid that was never visible (a container's) is not watched."""
         pid = self._options.client_process_id or await connection.client_process_id()
-        if pid is None or not _process_exists(pid):
+        process = None if pid is None else ClientProcess(pid)
+        if process is None or not process.is_visible:
             return
-        while _process_exists(pid):  # noqa: ASYNC110 -- the system has no event for a process that is not our child
-            await asyncio.sleep(settings.parent_poll_s)
+        await process.wait_gone(settings.parent_poll_s)
         self._end(AbortReason(AbortKind.CLIENT_GONE, by="host", detail=f"process {pid} ended"), EXIT_PARENT_DIED)
 
 
@@ -211,19 +224,28 @@ def _set_option(options: Options, name: str, value: str) -> None:
             options.log_file = value
 
 
-def _process_exists(pid: int) -> bool:
-    if os.name == "nt":
-        # There, signal 0 is a Ctrl-C for the other process.
-        import psutil
+def _open_closed_descriptors() -> set[int]:
+    """
+    Put the null device where a standard descriptor is closed, so that no file or pipe of ours takes its number.
 
-        return psutil.pid_exists(pid)
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    Returns:
+        Those that were.
+    """
+    closed: set[int] = set()
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            taken = os.open(os.devnull, os.O_RDWR)
+            assert taken == number, "Invariant: the lowest free number is taken"
+            os.set_inheritable(number, True)
+            closed.add(number)
+    return closed
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] -- closed, or without a console
+        sys.stderr.write(f"{text}\n")
 
 
 def _leave(exit_code: int) -> int:

@@ -77,12 +77,14 @@ class Route(Generic[P]):
     Attributes:
         params_type: What msgspec decodes `params` into; absent and null params are `{}`.
         handler: Returns the result (a struct, JSON builtins or raw JSON); runs in a task of its own.
+        is_large: Its answers may be megabytes: few of these handlers run at once, and none while much is unread.
     """
 
     method: str
     params_type: type[P]
     handler: Callable[[P, RequestContext], Awaitable[object]]
     admission: Admission = Admission.COUNTED
+    is_large: bool = False
 
 
 @dataclass(frozen=True)

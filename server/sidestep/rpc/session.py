@@ -61,12 +61,14 @@ class SessionLimits:
         message_bytes_max: A longer body is skipped and answered `payloadTooLarge`.
         retry_after_ms: What an `overloaded` answer advises.
         bad_frames_max: So many unusable headers in a row end the session.
+        large_answers_max: So many requests whose answers may be large are served at once; the others wait.
     """
 
     requests_in_flight_max: int
     message_bytes_max: int
     retry_after_ms: int = 1000
     bad_frames_max: int = 3
+    large_answers_max: int = 4
 
 
 class Session:
@@ -82,6 +84,8 @@ class Session:
         map_error: Callable[[BaseException], ResponseError | None],
         new_incident_id: Callable[[], str],
         limits: SessionLimits,
+        heard: Callable[[Message], object] | None = None,
+        has_room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """
         Args:
@@ -89,12 +93,18 @@ class Session:
             map_error: A handler's exception as the error to answer; None for one nobody expected, which is logged
                 with its traceback and answered -32603 with an incident id.
             new_incident_id: A fresh word for people to quote.
+            heard: Told each message as it is read, before it is served; None for nobody.
+            has_room: Waits until the client has read most of what is queued for it; None: large answers never wait.
         """
         self._outbound = outbound
         self._router = router
         self._hooks = hooks
         self._fallback = fallback
         self._limits = limits
+        self._heard = heard
+        self._has_room = has_room
+        # Answers are never dropped, so the large ones are not made faster than the client reads.
+        self._large = asyncio.Semaphore(limits.large_answers_max)
         self._frames = FrameReader(message_bytes_max=limits.message_bytes_max)
         self._bad_frames = 0
         self._phase = Phase.NEW
@@ -129,7 +139,10 @@ class Session:
                 continue
             self._bad_frames = 0
             if isinstance(item, Frame):
-                self._take(decode(item.body))
+                message = decode(item.body)
+                if self._heard is not None:
+                    self._heard(message)
+                self._take(message)
             else:
                 self._send_error(None, wire_error("payloadTooLarge", f"a message of {item.length} bytes was skipped"))
 
@@ -262,7 +275,10 @@ class Session:
         if route is not None:
 
             async def handle(context: RequestContext) -> object:
-                return await route.handler(self._router.decode(route, request.params), context)
+                params = self._router.decode(route, request.params)
+                if route.is_large:
+                    await self._turn(context)
+                return await route.handler(params, context)
 
             self._admit(request, route.admission, handle)
             return
@@ -282,6 +298,13 @@ class Session:
             self._send_error(request.id, self._overloaded("too many answers unread"))
         else:
             self._serve(request, admission, handle)
+
+    async def _turn(self, context: RequestContext) -> None:
+        """Wait for one of the places of large answers, and for room; the place is free when the answer is queued."""
+        await self._large.acquire()
+        context.after_answer(self._large.release)
+        if self._has_room is not None:
+            await self._has_room()
 
     def _receive_notification(self, notification: Notification) -> None:
         method, params = notification.method, notification.params

@@ -95,8 +95,6 @@ def take_stdout() -> int:
         OSError: fd 1 is closed.
     """
     private = os.dup(1)
-    if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] -- None without a console
-        sys.stdout.flush()
     try:
         os.dup2(2, 1)
     except OSError:
@@ -104,6 +102,9 @@ def take_stdout() -> int:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.close(null)
+    if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] -- None without a console
+        # What was printed before now strays, too.
+        sys.stdout.flush()
     return private
 
 
