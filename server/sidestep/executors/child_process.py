@@ -82,7 +82,8 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self.stderr = OutputTail(stream_bytes_max)
         self.exited_at: float | None = None
         self._open_streams = {_STDOUT, _STDERR}
-        self._exited: asyncio.Future[None] = self._loop.create_future()
+        # Ends with the leader.
+        self.exited: asyncio.Future[None] = self._loop.create_future()
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.SubprocessTransport | None = None
@@ -118,7 +119,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         Returns:
             The exit code; the negative signal number when a signal ended the leader.
         """
-        await asyncio.wait([self._exited])
+        await asyncio.wait([self.exited])
         code = self._started.get_returncode()
         assert code is not None, "an ended process has an exit code"
         return code
@@ -141,7 +142,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self.shut_gate()
         if self._stdin is not None:
             await asyncio.wait([self._stdin.closed])
-        await asyncio.wait([self._exited])
+        await asyncio.wait([self.exited])
         self._started.close()
         await asyncio.wait([self._closed])
 
@@ -164,7 +165,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         self.exited_at = self._loop.time()
-        self._exited.set_result(None)
+        self.exited.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed.set_result(None)

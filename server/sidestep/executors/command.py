@@ -139,7 +139,7 @@ class CommandExecutor:
         child.shut_gate()
         try:
             if group_alive(child.group_id):
-                await terminate_group(child.group_id, self._settings.terminate_grace_s, self._sleep)
+                await terminate_group(child.group_id, self._settings.terminate_grace_s, self._sleep, child.exited)
         finally:
             await child.close()
         # Not when the wait was cut short: whoever takes over has to look for the group. And also when writing it down

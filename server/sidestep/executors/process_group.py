@@ -137,19 +137,27 @@ def kill_group(group_id: int) -> bool:
     return signal_group(group_id, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
 
 
-async def terminate_group(group_id: int, grace_s: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+async def terminate_group(
+    group_id: int,
+    grace_s: float,
+    sleep: Callable[[float], Awaitable[None]],
+    leader_ended: asyncio.Future[None] | None = None,
+) -> None:
     """
     End a group: TERM to every member, KILL to what is left after the grace, and wait until nobody is.
 
     Waits as long as that takes: a process in an uninterruptible system call, or one that changed its user, goes only
     when it wants to, and until then the group is not gone. May be cancelled; then the group is killed at once and no
     longer waited for.
+
+    Args:
+        leader_ended: Ends with the leader, where somebody knows that; the group is looked at again then, and not later.
     """
     try:
         if sys.platform != "win32" and signal_group(group_id, signal.SIGTERM):
             # A stopped process sees TERM only when it goes on.
             signal_group(group_id, signal.SIGCONT)
-        if await gone_within(group_id, grace_s, sleep):
+        if await gone_within(group_id, grace_s, sleep, leader_ended):
             return
         kill_group(group_id)
         while not await gone_within(group_id, _POLL_S_MAX, sleep):
@@ -160,13 +168,23 @@ async def terminate_group(group_id: int, grace_s: float, sleep: Callable[[float]
         raise
 
 
-async def gone_within(group_id: int, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> bool:
+async def gone_within(
+    group_id: int,
+    seconds: float,
+    sleep: Callable[[float], Awaitable[None]],
+    leader_ended: asyncio.Future[None] | None = None,
+) -> bool:
     """Wait until nobody of the group is left, at most that long, counted in the waits asked of `sleep`."""
     waited_s, step_s = 0.0, _POLL_S_MIN
     while group_alive(group_id):
         if waited_s >= seconds:
             return False
-        await sleep(step_s)
+        if leader_ended is None or leader_ended.done():
+            await sleep(step_s)
+        else:
+            nap = asyncio.ensure_future(sleep(step_s))
+            await asyncio.wait({nap, leader_ended}, return_when=asyncio.FIRST_COMPLETED)
+            nap.cancel()
         waited_s += step_s
         step_s = min(step_s * 2, _POLL_S_MAX)
     return True
