@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sidestep.model.ports import ScriptRaised, ScriptReturned
+from sidestep.model.execution import ScriptRaised, ScriptReturned
 from sidestep.settings import Settings
 from tests.hostile.hostile_scripts import HOSTILE
 from tests.unit.runtime.scripted_host import ScriptedHost, program, sandbox
