@@ -7,7 +7,7 @@ A small asyncio client for hosts: spawn a server, talk to it in types.
         await client.shutdown()
 
 Owns the meaning of methods towards a caller; `connection` owns the process and the wire. A request whose awaiting
-task is cancelled is withdrawn with `$/cancelRequest`.
+task is cancelled is withdrawn with `$/cancelRequest`. A client is one server: `sidecar` goes on with the next one.
 """
 
 from __future__ import annotations
@@ -31,16 +31,20 @@ from sidestep_protocol.capabilities import (
     SessionTrust,
     WorkspaceFolder,
 )
-from sidestep_protocol.connection import Connection, Handler, tolerant_decode
+from sidestep_protocol.connection import Connection, Handler
 from sidestep_protocol.errors import INTERNAL_ERROR
+from sidestep_protocol.inbound import tolerant_decode
 from sidestep_protocol.methods import decoder, find_method
 from sidestep_protocol.payload import Empty, Id
-from sidestep_protocol.requests import ClientError, Request, ResponseFailed, ResultT, ServerGone
+from sidestep_protocol.requests import ClientError, Request, ResponseFailed, ResultT, ServerGone, ServerKeepsDying
+from sidestep_protocol.run_events import RunEvents
+from sidestep_protocol.runs import TERMINAL_STATUSES
 from sidestep_protocol.streams import NOTIFICATIONS_MAX, Notification, NotificationStream
+from sidestep_protocol.tasks import InteractParams, InteractResult
 from sidestep_protocol.workflow_calls import WorkflowCalls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 
 __all__ = [
     "Client",
@@ -49,7 +53,9 @@ __all__ = [
     "NotificationStream",
     "Request",
     "ResponseFailed",
+    "RunEvents",
     "ServerGone",
+    "ServerKeepsDying",
 ]
 
 
@@ -97,11 +103,12 @@ class Client(WorkflowCalls):
         try:
             yield cls(connection)
         finally:
-            connection.close_input()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(close_grace_s):
-                    await connection.wait()
-            await connection.close()
+            await connection.close(close_grace_s)
+
+    @property
+    def connection(self) -> Connection:
+        """The process and the wire."""
+        return self._connection
 
     # The process
 
@@ -114,6 +121,11 @@ class Client(WorkflowCalls):
     def returncode(self) -> int | None:
         """Exit code, negative for a signal; None while the server runs."""
         return self._connection.returncode
+
+    @property
+    def is_gone(self) -> bool:
+        """True once the server can say nothing more: it ended, or closed its output."""
+        return self._connection.is_gone
 
     def kill(self) -> None:
         """SIGKILL the server, now. What waits fails with ServerGone."""
@@ -150,13 +162,7 @@ class Client(WorkflowCalls):
             result_type: What to decode the result as; None takes it from the method table, plain JSON if it is not
             there.
         """
-        known = find_method(method)
-        if result_type is not None:
-            decode = decoder(result_type).decode
-        else:
-            decode = decoder(Any).decode if known is None else known.decode_result
-        sent = Empty() if params is None else params
-        return self._connection.send(method, sent, lambda raw: tolerant_decode(decode, raw))
+        return self._connection.send(method, _sent(params), _decoder(method, result_type))
 
     @overload
     async def request(self, method: str, params: Any = None) -> Any: ...
@@ -170,28 +176,37 @@ class Client(WorkflowCalls):
             ResponseFailed: The server answered with an error.
             ServerGone: It ended first.
         """
-        request = self.send(method, params, result_type)
-        try:
-            await self._connection.drain()
-            return await request
-        except asyncio.CancelledError:
-            if not request.is_answered:
-                await self.cancel(request)
-                self._connection.forget(request)
-            raise
+        return await self._connection.ask(method, _sent(params), _decoder(method, result_type))
 
     async def cancel(self, request: Request[Any] | Id) -> None:
         """Send `$/cancelRequest` for a request, which then still gets its one answer."""
-        await self.notify("$/cancelRequest", {"id": request.id if isinstance(request, Request) else request})
+        self._connection.withdraw(request.id if isinstance(request, Request) else request)
 
     async def notify(self, method: str, params: Any = None) -> None:
         """Send a notification. Written at once, without waiting for the server to read."""
-        sent = Empty() if params is None else params
-        self._connection.write({"jsonrpc": "2.0", "method": method, "params": sent})
+        self._connection.write({"jsonrpc": "2.0", "method": method, "params": _sent(params)})
 
     def notifications(self, method: str | None = None, *, limit: int = NOTIFICATIONS_MAX) -> NotificationStream:
         """Open a stream of notifications from now on, of one method or of all."""
-        return self._connection.subscribe(method, limit)
+        stream = NotificationStream(method, limit, self._connection.detach)
+        self._connection.attach(stream)
+        return stream
+
+    def follow(self, run_id: str, *, after_sequence: int = 0, until: Collection[str] = TERMINAL_STATUSES) -> RunEvents:
+        """
+        A run's events from a cursor on, each once and in order: `async for event in client.follow(run_id)`.
+
+        Nothing is sent before the iteration begins. A host that was too slow (`workflow/lagged`) reads on from the
+        journal by itself. Iterating raises ServerGone when the server ends; another client goes on with
+        `follow(run_id, after_sequence=events.cursor)`, and `Sidecar.follow` does that by itself.
+
+        Args:
+            run_id: The run; it may be another window's.
+            after_sequence: The last sequence that is known already.
+            until: Ends when the run reached one of these statuses; an interrupted run may be resumed, so it is none of
+                them unless you say so (`runs.STOPPED_STATUSES`).
+        """
+        return RunEvents(run_id, self._live_connection, after_sequence=after_sequence, until=until)
 
     def on(self, method: str, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call `callback(params)` for each notification of a method; returns what takes it off again."""
@@ -206,6 +221,19 @@ class Client(WorkflowCalls):
         """
         self._connection.handle(method, handler)
 
+    def handle_questions(self, ask: Callable[[InteractParams], Awaitable[Any]]) -> None:
+        """
+        Ask a person what the server asks: `await ask(params)` gives the answer, a choice's id, a value or text.
+
+        It is cancelled when the question was answered elsewhere. A question comes again after a restart, under the same
+        `interaction_id`. For agent steps see `host_tasks`.
+        """
+
+        async def answer(params: InteractParams) -> InteractResult:
+            return InteractResult(answer=await ask(params))
+
+        self.handle("workflow/interact", answer)
+
     # The handshake
 
     async def initialize(
@@ -215,8 +243,8 @@ class Client(WorkflowCalls):
         trust: bool = False,
         events: bool = True,
         output: bool = False,
-        run_task: bool = False,
-        interaction: bool = False,
+        run_task: bool | None = None,
+        interaction: bool | None = None,
         options: InitializationOptions | None = None,
         protocol_versions: Sequence[int] = (PROTOCOL_VERSION,),
         client_info: PeerInfo | None = None,
@@ -227,7 +255,8 @@ class Client(WorkflowCalls):
         Args:
             folders: Paths of the open folders.
             trust: Trust them for this session.
-            events, output, run_task, interaction: What the host can do.
+            events, output: What the host wants to be told.
+            run_task, interaction: What the host can do; None says yes when it has a handler for it.
             options: Everything else the server may be told at the start.
             protocol_versions: Versions the host speaks.
             client_info: The host's name and version.
@@ -240,8 +269,8 @@ class Client(WorkflowCalls):
             protocol_versions=[*protocol_versions],
             events=events,
             output=output,
-            run_task=run_task,
-            interaction=interaction,
+            run_task=self._connection.handles("workflow/runTask") if run_task is None else run_task,
+            interaction=self._connection.handles("workflow/interact") if interaction is None else interaction,
         )
         params = InitializeParams(
             process_id=os.getpid(),
@@ -258,6 +287,24 @@ class Client(WorkflowCalls):
             raise ResponseFailed(INTERNAL_ERROR, "badResult", f"the server's capability: {problem}") from problem
         await self.notify("initialized")
         return result
+
+    async def _live_connection(self) -> Connection:
+        if self.is_gone:
+            raise ServerGone(self.returncode)
+        return self._connection
+
+
+def _sent(params: Any) -> Any:
+    return Empty() if params is None else params
+
+
+def _decoder(method: str, result_type: Any) -> Callable[[msgspec.Raw], Any]:
+    known = find_method(method)
+    if result_type is not None:
+        decode = decoder(result_type).decode
+    else:
+        decode = decoder(Any).decode if known is None else known.decode_result
+    return lambda raw: tolerant_decode(decode, raw)
 
 
 def uri_of(path: str | os.PathLike[str]) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -25,30 +25,21 @@ from sidestep_protocol.errors import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     REQUEST_CANCELLED,
-    ResponseError,
 )
-from sidestep_protocol.events import with_known_events
 from sidestep_protocol.framing import Frame, FrameReader, encode_frame
-from sidestep_protocol.methods import decoder, find_method
-from sidestep_protocol.payload import Id
+from sidestep_protocol.inbound import Envelope, decode_params
+from sidestep_protocol.methods import decoder
 from sidestep_protocol.requests import Request, ResponseFailed, ResultT, ServerGone
-from sidestep_protocol.streams import Notification, NotificationStream
+from sidestep_protocol.streams import Listener, Notification
 from sidestep_protocol.validation import invalid_params_data
+
+if TYPE_CHECKING:
+    from sidestep_protocol.payload import Id
 
 # How long output is still read after the process ended, for a grandchild may hold the pipe open for ever.
 LAST_OUTPUT_S = 1.0
 
 Handler = Callable[[Any], Awaitable[Any]]
-
-
-class _Envelope(msgspec.Struct, frozen=True):
-    """Any message from the server. Params and results stay raw until their type is known."""
-
-    id: Id | None = None
-    method: str | None = None
-    params: msgspec.Raw = msgspec.Raw(b"")
-    result: msgspec.Raw = msgspec.Raw(b"")
-    error: ResponseError | None = None
 
 
 class Connection(asyncio.SubprocessProtocol):
@@ -60,7 +51,7 @@ class Connection(asyncio.SubprocessProtocol):
         self._frames = FrameReader()
         self._next_id = 0
         self._pending: dict[Id, Request[Any]] = {}
-        self._streams: list[NotificationStream] = []
+        self._listeners: list[Listener] = []
         self._callbacks: dict[str, list[Callable[[Any], None]]] = {}
         self._handlers: dict[str, Handler] = {}
         # The server's requests that are being answered, by their id.
@@ -69,7 +60,7 @@ class Connection(asyncio.SubprocessProtocol):
         self._writable.set()
         self._exited = asyncio.Event()
         self._output_ended = False
-        self._gone = False
+        self._gone = asyncio.Event()
         self._last_call: asyncio.TimerHandle | None = None
 
     # What asyncio calls
@@ -114,7 +105,7 @@ class Connection(asyncio.SubprocessProtocol):
         """Write a request; never waits. Once the server is gone, the request fails at once with ServerGone."""
         self._next_id += 1
         request = Request(self._next_id, method, decode)
-        if self._gone:
+        if self.is_gone:
             request.fail(ServerGone(self.returncode))
             return request
         self._pending[request.id] = request
@@ -124,27 +115,52 @@ class Connection(asyncio.SubprocessProtocol):
     def write(self, message: dict[str, Any]) -> None:
         """Write a message; dropped when the server is gone."""
         stdin = cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(0))
-        if not self._gone and stdin is not None and not stdin.is_closing():
+        if not self.is_gone and stdin is not None and not stdin.is_closing():
             stdin.write(encode_frame(msgspec.json.encode(message)))
 
     async def drain(self) -> None:
         """Wait while the server does not read what was written."""
         await self._writable.wait()
 
-    def forget(self, request: Request[Any]) -> None:
-        """Let go of a request whose answer nobody wants."""
-        self._pending.pop(request.id, None)
+    async def ask(self, method: str, params: Any, decode: Callable[[msgspec.Raw], ResultT]) -> ResultT:
+        """
+        Send a request and wait for its result. Cancelled, it withdraws the request.
+
+        Args:
+            decode: Called as the answer is read, before anything that the server sent after it.
+        """
+        request = self.send(method, params, decode)
+        try:
+            await self.drain()
+            return await request
+        except asyncio.CancelledError:
+            if not request.is_answered:
+                self.withdraw(request.id)
+                self._pending.pop(request.id, None)
+            raise
+
+    def withdraw(self, request_id: Id) -> None:
+        """Send `$/cancelRequest`."""
+        self.write({"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": request_id}})
 
     # In
 
-    def subscribe(self, method: str | None, limit: int) -> NotificationStream:
-        """Open a stream of notifications."""
-        stream = NotificationStream(method, limit, self._unsubscribe)
-        if self._gone:
-            stream.end()
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """Who hears the notifications."""
+        return tuple(self._listeners)
+
+    def attach(self, listener: Listener) -> None:
+        """Let `listener` hear every notification from now on; told at once when the server is gone."""
+        if self.is_gone:
+            listener.end()
         else:
-            self._streams.append(stream)
-        return stream
+            self._listeners.append(listener)
+
+    def detach(self, listener: Listener) -> None:
+        """Tell `listener` nothing more."""
+        with contextlib.suppress(ValueError):
+            self._listeners.remove(listener)
 
     def on(self, method: str, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call `callback(params)` for each notification as it is read; returns what takes it off again."""
@@ -161,6 +177,10 @@ class Connection(asyncio.SubprocessProtocol):
         """Let `handler` answer the server's requests of this method."""
         self._handlers[method] = handler
 
+    def handles(self, method: str) -> bool:
+        """True when somebody answers the server's requests of this method."""
+        return method in self._handlers
+
     # The process
 
     @property
@@ -172,6 +192,15 @@ class Connection(asyncio.SubprocessProtocol):
     def returncode(self) -> int | None:
         """Exit code, negative for a signal; None while the process runs."""
         return self._transport.get_returncode()
+
+    @property
+    def is_gone(self) -> bool:
+        """True once the server can say nothing more."""
+        return self._gone.is_set()
+
+    async def gone(self) -> None:
+        """Wait until the server can say nothing more."""
+        await self._gone.wait()
 
     async def wait(self) -> int:
         """Wait for the process to end, whoever may still hold its pipes."""
@@ -189,23 +218,39 @@ class Connection(asyncio.SubprocessProtocol):
         with contextlib.suppress(ProcessLookupError):
             self._transport.kill()
 
-    async def close(self) -> None:
-        """Let go of everything: a process that still runs is killed, handlers are cancelled and awaited."""
-        if self.returncode is None:
-            self.kill()
-            await self._exited.wait()
-        self._lose()
-        self._transport.close()
+    async def close(self, grace_s: float) -> None:
+        """
+        End the server and let go of everything: its input is closed, after `grace_s` it is killed, at once when this
+        wait is cancelled; handlers are cancelled and awaited.
+        """
+        self.close_input()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._exited.wait()
+        finally:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        # Nothing is awaited before the kill: whatever comes, no process is left behind.
         answering = list(self._answering.values())
-        for task in answering:
-            task.cancel()
+        try:
+            if self.returncode is None:
+                self.kill()
+                await self._exited.wait()
+        finally:
+            # First, so that handlers know why they are cancelled.
+            self._lose()
+            self._transport.close()
+            for task in answering:
+                task.cancel()
         await asyncio.gather(*answering, return_exceptions=True)
 
     # Inside
 
     def _dispatch(self, body: bytes) -> None:
         try:
-            envelope = decoder(_Envelope).decode(body)
+            envelope = decoder(Envelope).decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
             self._complain(f"the server sent what is no message: {problem}")
             return
@@ -218,7 +263,7 @@ class Connection(asyncio.SubprocessProtocol):
         else:
             self._begin_answer(envelope.id, envelope.method, envelope.params)
 
-    def _settle(self, envelope: _Envelope) -> None:
+    def _settle(self, envelope: Envelope) -> None:
         """An answer to a request of ours, or an error without one."""
         request = None if envelope.id is None else self._pending.pop(envelope.id, None)
         error = envelope.error
@@ -233,7 +278,7 @@ class Connection(asyncio.SubprocessProtocol):
 
     def _notified(self, name: str, raw: msgspec.Raw) -> None:
         try:
-            params = _decode_params(name, raw)
+            params = decode_params(name, raw)
         except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
             self._complain(f"params of {name}: {problem}")
             return
@@ -242,8 +287,9 @@ class Connection(asyncio.SubprocessProtocol):
             if task is not None:
                 task.cancel()
             return
-        for stream in self._streams:
-            stream.offer(Notification(name, params))
+        notification = Notification(name, params)
+        for listener in tuple(self._listeners):
+            listener.offer(notification)
         for callback in tuple(self._callbacks.get(name, ())):
             # Through the loop: one that raises goes to the loop's exception handler and stops nobody.
             self._loop.call_soon(callback, params)
@@ -259,7 +305,7 @@ class Connection(asyncio.SubprocessProtocol):
         if handler is None:
             raise ResponseFailed(METHOD_NOT_FOUND, "methodNotFound", f"no handler for {name}")
         try:
-            params = _decode_params(name, raw)
+            params = decode_params(name, raw)
         except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
             data = msgspec.to_builtins(invalid_params_data(problem))
             raise ResponseFailed(INVALID_PARAMS, "invalidParams", f"params of {name}: {problem}", data) from problem
@@ -286,49 +332,26 @@ class Connection(asyncio.SubprocessProtocol):
             }
         )
 
-    def _unsubscribe(self, stream: NotificationStream) -> None:
-        with contextlib.suppress(ValueError):
-            self._streams.remove(stream)
-
     def _lose_when_ended(self) -> None:
         """Of the process's end and its output's, the first waits a little for the second."""
         if self._output_ended and self._exited.is_set():
             self._lose()
-        elif not self._gone:
+        elif not self.is_gone:
             self._last_call = self._loop.call_later(LAST_OUTPUT_S, self._lose)
 
     def _lose(self) -> None:
         """The server says nothing more: end everything that waits for it."""
         if self._last_call is not None:
             self._last_call.cancel()
-        if self._gone:
+        if self.is_gone:
             return
-        self._gone = True
+        self._gone.set()
         self._writable.set()
         pending, self._pending = self._pending, {}
         for request in pending.values():
             request.fail(ServerGone(self.returncode))
-        for stream in self._streams:
-            stream.end()
+        for listener in tuple(self._listeners):
+            listener.end()
 
     def _complain(self, message: str) -> None:
         self._loop.call_exception_handler({"message": f"Sidestep client: {message}"})
-
-
-def tolerant_decode(decode: Callable[[bytes | msgspec.Raw], ResultT], raw: bytes | msgspec.Raw) -> ResultT:
-    """Decode what a newer server may have sent: events of unknown type become `UnknownEvent`."""
-    try:
-        return decode(raw)
-    except msgspec.ValidationError:
-        plain = decoder(Any).decode(raw)
-        known = with_known_events(plain)
-        if known == plain:
-            raise
-        return decode(msgspec.json.encode(known))
-
-
-def _decode_params(name: str, raw: msgspec.Raw) -> Any:
-    method = find_method(name)
-    if method is None:
-        return decoder(Any).decode(raw) if bytes(raw) else {}
-    return tolerant_decode(method.decode_params, raw)

@@ -1,17 +1,18 @@
 """
 A host's requests on their way, and how they end.
 
-Owns `Request` and the two errors it can end with. Knows no process and no method.
+Owns `Request` and the errors it can end with. Knows no process and no method.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from sidestep_protocol.errors import INTERNAL_ERROR
+from sidestep_protocol.errors import ERROR_DATA, INTERNAL_ERROR, ErrorData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,14 +37,32 @@ class ResponseFailed(ClientError):
         self.message = message
         self.data = data
 
+    @property
+    def details(self) -> ErrorData | None:
+        """`data` as the struct that belongs to `reason`, `RunLeasedData` for one; None when it is none."""
+        try:
+            return msgspec.convert(self.data, ERROR_DATA.get(self.reason, ErrorData))
+        except msgspec.ValidationError:
+            return None
+
 
 class ServerGone(ClientError):
     """The server process ended, or closed its output, before it answered."""
 
     def __init__(self, returncode: int | None) -> None:
         """`returncode` is the process's; negative for a signal, None when only its output closed."""
-        super().__init__(f"the server is gone (exit code {returncode})")
+        super().__init__(f"the server is gone ({_ending(returncode)})")
         self.returncode = returncode
+
+
+class ServerKeepsDying(ServerGone):
+    """One server after the other died, so that no other is spawned: ask the person."""
+
+    def __init__(self, returncode: int | None, deaths: int, within_s: float) -> None:
+        """`returncode` is the last one's."""
+        super().__init__(returncode)
+        self.args = (f"{self}; {deaths} servers died within {within_s:g} s",)
+        self.deaths = deaths
 
 
 class Request(Generic[ResultT]):
@@ -80,3 +99,14 @@ class Request(Generic[ResultT]):
         """Deliver an error."""
         if not self._answer.done():
             self._answer.set_exception(error)
+
+
+def _ending(returncode: int | None) -> str:
+    if returncode is None:
+        return "it closed its output"
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    try:
+        return f"killed by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"killed by signal {-returncode}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -20,6 +20,16 @@ class Notification(msgspec.Struct, frozen=True):
 
     method: str
     params: Any
+
+
+class Listener(Protocol):
+    """Who hears what a server tells, in the order in which it is read, before anything that is read after it."""
+
+    def offer(self, notification: Notification) -> None:
+        """A notification was read. Must not raise, nor wait."""
+
+    def end(self) -> None:
+        """The server is gone: nothing more comes."""
 
 
 class NotificationStream:

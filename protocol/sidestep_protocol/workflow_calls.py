@@ -7,7 +7,7 @@ Owns how `workflow/*` reads in Python. Knows no process and no wire: `request` i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -46,9 +46,60 @@ from sidestep_protocol.workflow import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from sidestep_protocol.requests import ResultT
+    from sidestep_protocol.runs import RunSummary, StepSummary
+    from sidestep_protocol.workflow import StatusFilter
+
+# The most a page holds, and what it holds when nothing is said.
+EVENTS_MAX = 500
+
+
+class ContinueOptions(TypedDict, total=False):
+    """What may be said when a run begins or goes on; the fields are those of the contract."""
+
+    work_done_token: Id
+    # Tell the run's events to `notifications`; `follow` needs it not.
+    events: bool
+    deadline_s: float
+
+
+class StartOptions(ContinueOptions, total=False):
+    """What may be said of a new run."""
+
+    workspace_folder: str
+    start_key: str
+    label: str
+
+
+class RetryOptions(ContinueOptions, total=False):
+    """What may be said of a retry."""
+
+    source: Literal["snapshot", "current"]
+
+
+class StepsOptions(TypedDict, total=False):
+    """Which steps to send."""
+
+    step_id: str
+    outputs: bool
+    cursor: str
+    limit: int
+
+
+class ListOptions(TypedDict, total=False):
+    """Which runs to send."""
+
+    workspace_folder: str
+    status: list[StatusFilter]
+    name: str
+    text: str
+    parent_run_id: str
+    created_after: str
+    created_before: str
+    cursor: str
+    limit: int
 
 
 class WorkflowCalls(ABC):
@@ -59,52 +110,17 @@ class WorkflowCalls(ABC):
         """Send a request and wait for its result, decoded as `result_type`."""
 
     async def start(
-        self,
-        script: ScriptRef,
-        args: JsonObject | None = None,
-        *,
-        workspace_folder: str | UnsetType = UNSET,
-        start_key: str | UnsetType = UNSET,
-        label: str | UnsetType = UNSET,
-        work_done_token: Id | UnsetType = UNSET,
-        events: bool = False,
-        deadline_s: float | UnsetType = UNSET,
+        self, script: ScriptRef, args: JsonObject | None = None, **options: Unpack[StartOptions]
     ) -> RunOutcome:
         """Start a run and wait for it. To be able to cancel it, `send` StartParams instead."""
-        params = StartParams(
-            script=script,
-            args=args or {},
-            workspace_folder=workspace_folder,
-            start_key=start_key,
-            label=label,
-            work_done_token=work_done_token,
-            events=events,
-            deadline_s=deadline_s,
-        )
+        params = StartParams(script=script, args=args or {}, **options)
         return await self.request("workflow/start", params, RunOutcome)
 
     async def start_background(
-        self,
-        script: ScriptRef,
-        args: JsonObject | None = None,
-        *,
-        workspace_folder: str | UnsetType = UNSET,
-        start_key: str | UnsetType = UNSET,
-        label: str | UnsetType = UNSET,
-        events: bool = False,
-        deadline_s: float | UnsetType = UNSET,
+        self, script: ScriptRef, args: JsonObject | None = None, **options: Unpack[StartOptions]
     ) -> RunStarted:
         """Start a run and go on once it is stored."""
-        params = StartParams(
-            script=script,
-            args=args or {},
-            mode="background",
-            workspace_folder=workspace_folder,
-            start_key=start_key,
-            label=label,
-            events=events,
-            deadline_s=deadline_s,
-        )
+        params = StartParams(script=script, args=args or {}, mode="background", **options)
         return await self.request("workflow/start", params, RunStarted)
 
     async def interrupt(self, run_id: str, *, wait: Literal["durable", "quiescent"] = "quiescent") -> InterruptResult:
@@ -115,37 +131,49 @@ class WorkflowCalls(ABC):
         """Release the request that waits for a run."""
         return await self.request("workflow/background", BackgroundParams(run_id=run_id), BackgroundResult)
 
-    async def resume(self, run_id: str, *, events: bool = False, deadline_s: float | UnsetType = UNSET) -> RunOutcome:
+    async def resume(self, run_id: str, **options: Unpack[ContinueOptions]) -> RunOutcome:
         """Go on with an interrupted run and wait for it."""
-        params = ResumeParams(run_id=run_id, events=events, deadline_s=deadline_s)
-        return await self.request("workflow/resume", params, RunOutcome)
+        return await self.request("workflow/resume", ResumeParams(run_id=run_id, **options), RunOutcome)
 
-    async def retry(
-        self,
-        run_id: str,
-        *,
-        source: Literal["snapshot", "current"] = "snapshot",
-        events: bool = False,
-        deadline_s: float | UnsetType = UNSET,
-    ) -> RunOutcome:
+    async def resume_background(self, run_id: str, **options: Unpack[ContinueOptions]) -> RunStarted:
+        """Go on with an interrupted run, without waiting for it."""
+        params = ResumeParams(run_id=run_id, mode="background", **options)
+        return await self.request("workflow/resume", params, RunStarted)
+
+    async def retry(self, run_id: str, **options: Unpack[RetryOptions]) -> RunOutcome:
         """Run a failed run's failed steps again and wait for it."""
-        params = RetryParams(run_id=run_id, source=source, events=events, deadline_s=deadline_s)
-        return await self.request("workflow/retry", params, RunOutcome)
+        return await self.request("workflow/retry", RetryParams(run_id=run_id, **options), RunOutcome)
+
+    async def retry_background(self, run_id: str, **options: Unpack[RetryOptions]) -> RunStarted:
+        """Run a failed run's failed steps again, without waiting for it."""
+        params = RetryParams(run_id=run_id, mode="background", **options)
+        return await self.request("workflow/retry", params, RunStarted)
 
     async def get(self, run_id: str, *include: Literal["result", "source", "args"]) -> GetResult:
         """One run in full."""
         return await self.request("workflow/get", GetParams(run_id=run_id, include=[*include]), GetResult)
 
-    async def steps(self, params: StepsParams) -> StepsResult:
+    async def steps(self, run_id: str, **options: Unpack[StepsOptions]) -> StepsResult:
         """A page of a run's steps."""
-        return await self.request("workflow/steps", params, StepsResult)
+        return await self.request("workflow/steps", StepsParams(run_id=run_id, **options), StepsResult)
 
-    async def events(self, params: EventsParams) -> EventsResult:
-        """A page of a run's journal."""
+    async def all_steps(self, run_id: str, **options: Unpack[StepsOptions]) -> AsyncGenerator[StepSummary, None]:
+        """A run's steps, page after page."""
+        while True:
+            page = await self.steps(run_id, **options)
+            for step in page.steps:
+                yield step
+            if page.next_cursor is None:
+                return
+            options["cursor"] = page.next_cursor
+
+    async def events(self, run_id: str, *, after_sequence: int = 0, limit: int = EVENTS_MAX) -> EventsResult:
+        """A page of a run's journal, at most 500 events; `follow` reads all of it and what comes."""
+        params = EventsParams(run_id=run_id, after_sequence=after_sequence, limit=limit)
         return await self.request("workflow/events", params, EventsResult)
 
     async def subscribe(self, run_id: str, *, after_sequence: int = 0) -> SubscribeResult:
-        """A run's journal so far; what follows comes as `workflow/eventsAppended`."""
+        """A run's journal so far; what follows comes as `workflow/eventsAppended`. `follow` puts both together."""
         params = SubscribeParams(run_id=run_id, after_sequence=after_sequence)
         return await self.request("workflow/subscribe", params, SubscribeResult)
 
@@ -162,9 +190,9 @@ class WorkflowCalls(ABC):
         """The scripts that can be started by name."""
         return await self.request("workflow/scripts", ScriptsParams(workspace_folder=workspace_folder), ScriptsResult)
 
-    async def validate(self, params: ValidateParams) -> ValidateResult:
-        """Check a script without running it."""
-        return await self.request("workflow/validate", params, ValidateResult)
+    async def validate(self, *, uri: str | UnsetType = UNSET, source: str | UnsetType = UNSET) -> ValidateResult:
+        """Check a script, by its file or by its text, without running it."""
+        return await self.request("workflow/validate", ValidateParams(uri=uri, source=source), ValidateResult)
 
     async def trust(self, folders: Sequence[str], *, trusted: bool, remember: bool = False) -> None:
         """Trust folders (URIs), or withdraw it."""
@@ -179,7 +207,17 @@ class WorkflowCalls(ABC):
         """How the server is."""
         return await self.request("workflow/health", Empty(), HealthResult)
 
+    async def all_runs(self, **filters: Unpack[ListOptions]) -> AsyncGenerator[RunSummary, None]:
+        """Runs, page after page, newest first."""
+        while True:
+            page = await self.list(**filters)
+            for run in page.runs:
+                yield run
+            if page.next_cursor is None:
+                return
+            filters["cursor"] = page.next_cursor
+
     # Last, for inside the class it hides the type of the same name.
-    async def list(self, params: ListParams | None = None) -> ListResult:
-        """A page of runs."""
-        return await self.request("workflow/list", params or ListParams(), ListResult)
+    async def list(self, **filters: Unpack[ListOptions]) -> ListResult:
+        """A page of runs, newest first."""
+        return await self.request("workflow/list", ListParams(**filters), ListResult)

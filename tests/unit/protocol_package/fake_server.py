@@ -87,7 +87,10 @@ def subscribed(run_id: str, act: dict[str, Any], events: list[dict[str, Any]]) -
     at = "2026-01-31T09:30:00.125Z"
     run = {"runId": run_id, "rootRunId": "root", "name": "n", "workspaceFolder": "file:///w", "createdAt": at}
     run |= {"status": act.get("status", "running"), "attention": "blocking", "updatedAt": at, "pending": 0}
-    run |= {"sequence": act["to"], "steps": {"completed": 0, "reused": 0, "failed": 0, "running": 0}}
+    run |= {
+        "sequence": act.get("sequence", act["to"]),
+        "steps": {"completed": 0, "reused": 0, "failed": 0, "running": 0},
+    }
     return {"run": run, "events": events, "liveFromSequence": act["to"] + 1, "pending": []}
 
 
@@ -116,6 +119,9 @@ def answer(method: str, params: dict[str, Any]) -> Any:
             return {}
         case "ask":
             return ask(params)
+        case "withdraw":
+            write(method="$/cancelRequest", params={"id": "s1"})
+            return {}
         case "garbage":
             raw(b"printed by a library\nContent-Length: 1\r\n\r\n{")
             write(id=None, error={"code": -32700, "message": "no JSON"})
@@ -145,6 +151,9 @@ def main() -> None:
     slow: list[Any] = []
     while True:
         message = read()
+        if "method" not in message:
+            # The answer to a question whose `ask` was content with another message.
+            continue
         method, params, request = message["method"], message.get("params") or {}, message.get("id")
         match method:
             case "exit":

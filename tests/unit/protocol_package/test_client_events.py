@@ -106,6 +106,16 @@ async def test_it_ends_at_the_statuses_asked_for_and_not_at_those_of_the_past(tm
             # The interrupt is told in one batch with the resume: the run goes on.
             got = [event async for event in events]
         assert [event.sequence for event in got] == WHOLE
+    # Its past comes in pages, of which the first ends at the failure.
+    plan = Plan(tmp_path, {"to": 3, "sequence": 5, "statuses": statuses})
+    (tmp_path / "asked").write_text("")
+    async with plan.spawn() as client:
+        events = client.follow("r")
+        assert [(await anext(events)).sequence for _ in range(3)] == [1, 2, 3]
+        waiting = asyncio.ensure_future(anext(events))
+        await client.request("echo")
+        assert not waiting.done()
+        waiting.cancel()
     statuses = {"6": "interrupted"}
     plan = Plan(
         tmp_path, {"to": 5, "statuses": statuses, "then": [[6]]}, {"to": 5, "statuses": statuses, "then": [[6]]}
