@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sidestep.model.errors import InvalidTransition, LeaseLost
 from sidestep.model.ports import RunFilter
-from sidestep.model.run import Failure, FailureCode, RunStatus
+from sidestep.model.run import Failure, FailureCode, RunStatus, StepStatus
 from sidestep.model.transitions import RunEvent
-from sidestep.model.writes import Background, Begin, Finish, Interrupt, Recover, Release, Reopen, Suspend
+from sidestep.model.writes import Append, Background, Begin, Finish, Interrupt, Recover, Release, Reopen, Suspend
 from tests.contract.stores import (
     OTHER_OWNER,
     OWNER,
@@ -23,10 +24,10 @@ from tests.contract.stores import (
     interrupt,
     kinds,
     new_child,
-    new_run,
     running,
     sequences,
     started,
+    step_body,
 )
 
 if TYPE_CHECKING:
@@ -124,19 +125,19 @@ async def test_p8_the_new_owner_reopens_what_it_needs(backend: Backend) -> None:
         await store.write(Finish(done.run_id, 1))
         stopped = await store.write(interrupt(root))
         with pytest.raises(LeaseLost):
-            await store.write(Reopen(interrupted.run_id, 1))
+            await store.write(Reopen(interrupted.run_id, 1, RunEvent.RESUME))
         await store.write(Release(root.run_id, OWNER.owner_id, 1))
         claimed = await store.write(claim(stopped, owner=OTHER_OWNER))
-        again = await store.write(Reopen(interrupted.run_id, claimed.claim_epoch, source_hash="other"))
+        again = await store.write(Reopen(interrupted.run_id, claimed.claim_epoch, RunEvent.RESUME, source_hash="other"))
         assert (again.status, again.claim_epoch) == (RunStatus.RUNNING, claimed.claim_epoch)
         assert again.steps.reused == again.steps.completed == 1
         assert (await kinds(store, interrupted.run_id))[-2:] == ["source", "status:running"]
-        retried = await store.write(Reopen(failed.run_id, claimed.claim_epoch))
+        retried = await store.write(Reopen(failed.run_id, claimed.claim_epoch, RunEvent.RESUME))
         assert (retried.status, retried.error) == (RunStatus.RUNNING, None)
         with pytest.raises(InvalidTransition):
-            await store.write(Reopen(done.run_id, claimed.claim_epoch))
+            await store.write(Reopen(done.run_id, claimed.claim_epoch, RunEvent.RETRY))
         with pytest.raises(InvalidTransition):
-            await store.write(Reopen(again.run_id, claimed.claim_epoch))
+            await store.write(Reopen(again.run_id, claimed.claim_epoch, RunEvent.RETRY))
         await store.write(completed(again, "after"))
         await store.write(Suspend(again.run_id, claimed.claim_epoch))
         await store.write(Suspend(again.run_id, claimed.claim_epoch))
@@ -157,6 +158,38 @@ async def test_p8_what_concerns_a_tree_is_asked_of_its_root(backend: Backend) ->
             with pytest.raises(InvalidTransition) as error:
                 await store.write(write)
             assert error.value.root_run_id == root.run_id
-        for write in (Reopen(root.run_id, 1), Reopen(new_run(1).run_id, 1)):
+        for write in (Reopen(root.run_id, 1, RunEvent.RESUME), Reopen(root.run_id, 1, RunEvent.RETRY)):
             with pytest.raises(InvalidTransition):
                 await store.write(write)
+
+
+async def test_c2_a_step_of_a_nested_run_is_progress_of_its_tree(backend: Backend) -> None:
+    """C2: automatic resumes are counted on the root, and anew when any step of the tree was finished."""
+    async with backend.store() as store:
+        root = await running(store, 1)
+        child = await child_of(store, 2, root)
+        stopped = await store.write(Recover(root.run_id, OWNER.owner_id))
+        claimed = await store.write(replace(claim(stopped), automatic=True))
+        assert claimed.automatic_resumes == 1
+        child = await store.write(Reopen(child.run_id, claimed.claim_epoch, RunEvent.RESUME))
+        await store.write(started(child, "a"))
+        assert (await store.read(root.run_id)).automatic_resumes == 1
+        await store.write(completed(child, "a"))
+        assert (await store.read(root.run_id)).automatic_resumes == 0
+
+
+async def test_n1_an_interrupted_nested_run_that_is_retried_does_its_failed_steps_again(backend: Backend) -> None:
+    """N1: as the root's own; a resume replays them."""
+    async with backend.store() as store:
+        root = await running(store, 1)
+        child = await child_of(store, 2, root)
+        failed = Append(child.run_id, 1, (step_body("a", StepStatus.FAILED, error=FAILED),))
+        await store.write(failed)
+        stopped = await store.write(interrupt(root))
+        await store.write(Release(root.run_id, OWNER.owner_id, 1))
+        claimed = await store.write(claim(stopped))
+        await store.write(Reopen(child.run_id, claimed.claim_epoch, RunEvent.RESUME))
+        assert [step.status for step in (await store.read_steps(child.run_id)).items] == [StepStatus.FAILED]
+        await store.write(Suspend(child.run_id, claimed.claim_epoch))
+        await store.write(Reopen(child.run_id, claimed.claim_epoch, RunEvent.RETRY))
+        assert [step.status for step in (await store.read_steps(child.run_id)).items] == [StepStatus.SUPERSEDED]

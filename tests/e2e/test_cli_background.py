@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec.structs import replace
 
-from sidestep.cli.opening import opened
-from sidestep.model.run import Owner, RunStatus
 from tests.e2e.test_cli_processes import GATED, at_the_gate, open_gate, read_until
 from tests.support.command_line import CommandLine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.command_line import Said
 
 pytestmark = pytest.mark.slow
 
@@ -91,32 +86,3 @@ def test_b3_of_a_stopped_run_nobody_can_be_released(cli: CommandLine) -> None:
     assert said.exit == 2
     assert "is interrupted: nobody waits for it" in said.err
     assert "sidestep runs continue run_" in said.err
-
-
-def test_b3_of_a_pending_run_it_is_said_that_it_has_not_begun(cli: CommandLine) -> None:
-    assert cli("run", "quick").exit == 0
-    (done,) = cli.runs()
-
-    async def ask_while_one_is_pending() -> Said:
-        async with opened(str(cli.store)) as app:
-            service = await app.service()
-            like = await service.store.read(done["runId"])
-            pending = replace(
-                like,
-                run_id="run_pending",
-                root_run_id="run_pending",
-                status=RunStatus.PENDING,
-                owner=Owner(service.owner_id, os.getpid(), like.created_at_ms),
-                epoch=1,
-                claim_epoch=1,
-                sequence=0,
-                result=None,
-                ended_at_ms=None,
-            )
-            await service.store.create(pending, QUICK)
-            return await asyncio.to_thread(cli, "runs", "background", "run_pending")
-
-    said = asyncio.run(ask_while_one_is_pending())
-    # Whether that is kept until it begins or has to be said again then is the service's to decide; either is told.
-    assert said.exit in (0, 2)
-    assert "has not begun yet" in (said.err if said.exit else said.out)

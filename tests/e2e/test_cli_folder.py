@@ -136,7 +136,7 @@ def completed(cli: CommandLine, *words: str) -> list[str]:
 def test_a_shell_completes_commands_workflows_and_run_ids(cli: CommandLine) -> None:
     cli.script("good", GOOD)
     run_id = cli("run", "good", "--json").lines[0]["runId"]
-    assert completed(cli, "sidestep", "sc") == ["scripts"]
+    assert completed(cli, "sidestep", "scr") == ["scripts"]
     assert completed(cli, "sidestep", "run", "go") == ["good"]
     assert completed(cli, "sidestep", "runs", "show", "run_") == [run_id]
     assert completed(cli, "sidestep", "runs", "show", "run_zz") == []

@@ -47,13 +47,15 @@ def test_x1_a_hostile_script_ends_cleanly_and_harms_nobody(source: str, ends: st
             assert neighbour.trace.value == "unharmed"
             return ended
 
+    children_before = set(psutil.Process().children(recursive=True))
     memory_before = psutil.Process().memory_info().rss
     began = time.monotonic()
     ended = asyncio.run(scenario())
     assert time.monotonic() - began < ENDS_WITHIN_S
     assert psutil.Process().memory_info().rss - memory_before < 400 * 1024**2
     # A worker that ran out of memory ended itself, and may be on its way out.
-    assert psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)[1] == []
+    left = set(psutil.Process().children(recursive=True)) - children_before
+    assert psutil.wait_procs(left, timeout=5)[1] == []
     # Not a byte on stdout, which belongs to the protocol; a worker that is out of memory says so on stderr.
     out, err = capfd.readouterr()
     assert out == ""

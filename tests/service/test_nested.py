@@ -439,3 +439,56 @@ async def main():
         assert record.status is RunStatus.COMPLETED
         assert h.commands.count("second") == seconds + 1
         assert ("error" in data(record)[0]) == (verb == "resume")
+
+
+async def test_p8_a_child_that_ignores_its_abort_does_not_show_as_running_when_its_step_is_given_up(
+    tmp_path: Path,
+) -> None:
+    """P8, P10: main ends, a step of the child is deaf, and the grace is spent: the child has stopped, durably."""
+    script(tmp_path, "child", CHILD)
+    source = """
+import asyncio
+from sidestep import command, workflow
+
+async def main():
+    async def quick():
+        await command(["q"], id="quick")
+        raise ValueError("enough")
+    try:
+        await asyncio.gather(workflow("child", id="nested"), quick())
+    except ValueError:
+        return "done"
+"""
+    async with Harness(tmp_path) as h:
+        h.commands.held.update({"first", "quick"})
+        h.commands.deaf.add("first")
+        task = h.start(source)
+        await asyncio.gather(h.commands.called("first"), h.commands.called("quick"))
+        h.commands.finish("quick")
+        await h.clock.sleeper(h.settings.interrupt_grace_s)
+        h.clock.advance(h.settings.interrupt_grace_s)
+        record = (await task).record
+        assert record.status is RunStatus.COMPLETED
+        child = await only_child(h, record.run_id)
+        assert (child.status, child.reason) == (RunStatus.INTERRUPTED, "parent")
+        assert len(h.service.runs) == 0
+        told = await h.service.interrupt(child.run_id, by="test")
+        assert (told.record.status, told.already_terminal) == (RunStatus.INTERRUPTED, False)
+        h.commands.finish("first")
+
+
+async def test_c4_a_damaged_snapshot_of_a_child_fails_its_step_and_says_what_to_do(tmp_path: Path) -> None:
+    script(tmp_path, "child", CHILD)
+    journal, clock, settings = MemoryJournal(), FakeClock(), Settings()
+    async with Harness(tmp_path, store=InMemoryRunStore(clock, settings, journal), clock=clock) as h:
+        task, child_id = await h.running(PARENT, "first")
+        child = await h.store.read(child_id)
+        await h.service.interrupt(child.root_run_id, by="test")
+        await task
+        h.commands.held.clear()
+        del journal.sources[child.source_hash]
+        failed = await h.resume(child.root_run_id)
+        assert failed.status is RunStatus.FAILED
+        assert failed.error is not None
+        assert (failed.error.code, failed.error.step_id) == (FailureCode.INFRASTRUCTURE, "nested")
+        assert "damaged" in failed.error.message

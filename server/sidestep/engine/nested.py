@@ -11,6 +11,7 @@ or its root was stopped and with it the tree.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
 from sidestep.model.errors import (
     ArgsInvalid,
+    DataDamaged,
     LeaseLost,
     Overloaded,
     RunNotFound,
@@ -30,6 +32,7 @@ from sidestep.model.events import ChildChanged
 from sidestep.model.execution import Program, StepFailed, StepSucceeded
 from sidestep.model.replay_key import child_run_id
 from sidestep.model.run import Failure, FailureCode, RunRecord, RunStatus, loads
+from sidestep.model.transitions import RunEvent
 from sidestep.model.writes import Reopen, Suspend
 
 if TYPE_CHECKING:
@@ -161,12 +164,16 @@ class NestedRuns:
         if child is None:
             script = await self._resolved(lambda: self._resolve(request))
             return await self._made(child_id, request, script), script.source
+        event = RunEvent.RESUME if self._tree.reopening is Reopening.RESUME else RunEvent.RETRY
         if self._tree.reopening is not Reopening.RETRY_CURRENT:
-            source = await self._writer.ask(lambda: self._store.read_source(child.source_hash))
-            return await self._writer.commit(Reopen(child_id, self._writer.claim_epoch)), source
+            try:
+                source = await self._writer.ask(lambda: self._store.read_source(child.source_hash))
+            except DataDamaged as damaged:
+                raise _Refused(FailureCode.INFRASTRUCTURE, str(damaged)) from None
+            return await self._writer.commit(Reopen(child_id, self._writer.claim_epoch, event)), source
         script = await self._resolved(lambda: self._tree.scripts.resolve_again(child))
         await self._writer.ask(lambda: self._store.store_source(script.source))
-        reopen = Reopen(child_id, self._writer.claim_epoch, script.source_hash, script.args_schema_json)
+        reopen = Reopen(child_id, self._writer.claim_epoch, event, script.source_hash, script.args_schema_json)
         return await self._writer.commit(reopen), script.source
 
     def _resolve(self, request: StepRequest) -> Awaitable[ChildScript]:
@@ -223,14 +230,22 @@ class NestedRuns:
         program = Program(name=child.name, file=child.file or child.name, source=source, args_json=child.args_json)
         try:
             return await self._conduct(child, program, controller)
+        except asyncio.CancelledError:
+            # A step of its ignored its signal until the grace was spent.
+            await self._suspend(child)
+            raise
         except Exception:
-            # Whatever ended it: unless the whole tree was stopped, and the child in the same commit, say so here.
-            if not self._tree.controller.signal.is_aborted:
-                await self._writer.commit(Suspend(child.run_id, self._writer.claim_epoch))
+            # Whatever ended it, an abort or a fault of ours: it is over, and does not show as running.
+            await self._suspend(child)
             signal.throw_if_aborted()
             raise
         finally:
             unlisten()
+
+    async def _suspend(self, child: RunRecord) -> None:
+        """Unless the whole tree was stopped, and the child in the same commit, say here that it has stopped."""
+        if not self._tree.controller.signal.is_aborted:
+            await self._writer.commit(Suspend(child.run_id, self._writer.claim_epoch))
 
 
 def _outcome(child: RunRecord) -> StepOutcome:

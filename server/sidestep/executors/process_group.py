@@ -183,8 +183,10 @@ async def gone_within(
             await sleep(step_s)
         else:
             nap = asyncio.ensure_future(sleep(step_s))
-            await asyncio.wait({nap, leader_ended}, return_when=asyncio.FIRST_COMPLETED)
-            nap.cancel()
+            try:
+                await asyncio.wait({nap, leader_ended}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                nap.cancel()
         waited_s += step_s
         step_s = min(step_s * 2, _POLL_S_MAX)
     return True

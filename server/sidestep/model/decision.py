@@ -34,6 +34,8 @@ class Decision:
     steps: tuple[StepRecord, ...] = ()
     # Every failed step of the run is to be marked superseded, in the same transaction.
     supersede_failed: bool = False
+    # A step was finished: the root's automatic resumes are counted anew.
+    finishes_step: bool = False
     # Every active nested run of the tree is to be stopped (`nested.stopped_with_root`), in the same transaction.
     stops_members: bool = False
 

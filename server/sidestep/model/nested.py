@@ -52,7 +52,8 @@ def reopened(record: RunRecord, root: RunRecord, write: Reopen, now_ms: int) -> 
         InvalidTransition: it completed, or it is active.
     """
     _require_active(record, root, write.claim_epoch)
-    retry = record.status is RunStatus.FAILED
+    event = RunEvent.RETRY if record.status is RunStatus.FAILED else write.event
+    retry = event is RunEvent.RETRY
     counts = record.steps
     again = replace(
         record,
@@ -64,7 +65,6 @@ def reopened(record: RunRecord, root: RunRecord, write: Reopen, now_ms: int) -> 
         steps=replace(counts, reused=counts.completed, running=0, failed=0 if retry else counts.failed),
         error=None,
     )
-    event = RunEvent.RETRY if retry else RunEvent.RESUME
     decision = change_status(record, again, event, now_ms, before=source_change(record, again), how=event.value)
     return Decision(decision.record, decision.events, supersede_failed=retry)
 

@@ -9,6 +9,7 @@ The fence, for a runner that writes under its claim epoch C; epoch and claim epo
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -45,11 +46,12 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
             before = rows.get(body.key) or step(body.key)
             row = _step_row(record, body, before, write.outputs.get(body.key), sequence, now_ms)
             changed = replace(changed, steps=_count(changed.steps, before, body.status, record.claim_epoch))
-            if body.status is StepStatus.COMPLETED and changed.automatic_resumes:
-                changed = replace(changed, automatic_resumes=0)
             rows[body.key] = row
         bodies.append(body)
-    return put(record, changed, bodies, now_ms, steps=rows.values())
+    finishes = any(row.status is StepStatus.COMPLETED for row in rows.values())
+    if finishes and changed.automatic_resumes:
+        changed = replace(changed, automatic_resumes=0)
+    return replace_dataclass(put(record, changed, bodies, now_ms, steps=rows.values()), finishes_step=finishes)
 
 
 def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, now_ms: int) -> Decision:
@@ -72,7 +74,8 @@ def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLo
             kept.append(late)
     if not kept:
         raise LeaseLost(run_id=record.run_id, claim_epoch=write.claim_epoch)
-    return put(record, replace(record, steps=counts, automatic_resumes=0), kept, now_ms, steps=rows.values())
+    decision = put(record, replace(record, steps=counts, automatic_resumes=0), kept, now_ms, steps=rows.values())
+    return replace_dataclass(decision, finishes_step=True)
 
 
 def _step_row(

@@ -54,11 +54,13 @@ class Reopen:
 
     Attributes:
         claim_epoch: The root's.
+        event: RETRY does its failed steps again, RESUME replays them. A failed one is always retried.
         source_hash, args_schema_json: As of `Claim`.
     """
 
     run_id: str
     claim_epoch: int
+    event: RunEvent
     source_hash: str | None = None
     args_schema_json: str | None = None
 

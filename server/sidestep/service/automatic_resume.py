@@ -118,6 +118,7 @@ class AutomaticResume:
         """Look no more; a claim under way ends by itself."""
         self._unlisten()
         self._has_begun = False
+        self._decided.clear()
         for task in list(self._tasks):
             task.cancel()
 
@@ -135,6 +136,8 @@ class AutomaticResume:
     async def _sweep(self, folder: FolderKey) -> None:
         found: list[str] = []
         cursor: str | None = None
+        # From here on a crash that is marked is noticed, so none falls between the list and the first notice.
+        await self._service.pace.in_force()
         while True:
             interrupted = RunFilter(folder=folder.path, statuses=_INTERRUPTED)
             page = await self._store.list_runs(interrupted, cursor=cursor, limit=_PAGE)
@@ -149,16 +152,22 @@ class AutomaticResume:
     async def _consider(self, run_id: str, reasons: frozenset[str]) -> None:
         async with self._places:
             try:
-                record = await self._store.read(run_id)
-            except RunNotFound:
-                return
-            if not record.is_root or record.reason not in reasons or not self._is_open(record):
-                return
-            decided = await self._go_on(record)
+                decided = await self._decide(run_id, reasons)
+            finally:
+                self._news.discard(run_id)
         if decided is not None:
             log.log(logging.INFO if decided.resumed else logging.WARNING, "%s: %s", run_id, decided.message)
             self._decided[run_id] = decided
-        self._news.discard(run_id)
+
+    async def _decide(self, run_id: str, reasons: frozenset[str]) -> Recovered | None:
+        """What becomes of a run that was found; None when it is not ours to decide, or not any more."""
+        try:
+            record = await self._store.read(run_id)
+        except RunNotFound:
+            return None
+        if not record.is_root or record.reason not in reasons or not self._is_open(record):
+            return None
+        return await self._go_on(record)
 
     async def _go_on(self, record: RunRecord) -> Recovered | None:
         """Resume the run if it may be; None when somebody else came first."""

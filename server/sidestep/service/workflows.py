@@ -190,7 +190,8 @@ class WorkflowService:
             if child.status in TERMINAL:
                 return Interrupted(child, already_terminal=True, quiescent=True)
             stopped = await self._interrupt(refusal.root_run_id, by, wait_quiescent=wait_quiescent)
-            return replace(stopped, record=await self.store.read(run_id))
+            child = await self.store.read(run_id)
+            return replace(stopped, record=child, already_terminal=child.status in TERMINAL)
 
     async def _interrupt(self, run_id: str, by: str, *, wait_quiescent: bool) -> Interrupted:
         active = self.runs.get(run_id)

@@ -13,6 +13,8 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from msgspec.structs import replace as replace_record
+
 from sidestep.model.errors import InvalidTransition, RunNotFound
 from sidestep.model.events import JournalEvent, decode_body
 from sidestep.model.journal import created, decide
@@ -307,6 +309,9 @@ class InMemoryRunStore:
                     raise damaged_output(name)
                 self._journal.outputs[name] = self._kept[name]
         put_decision(run, decision)
+        if decision.finishes_step and not record.is_root:
+            root_run = self._run(record.root_run_id)
+            root_run.record = replace_record(root_run.record, automatic_resumes=0)
         members = self._stop_members(decision.record, now_ms) if decision.stops_members else ()
         return Applied(decision.record, (Committed(decision.record, decision.events), *members))
 
@@ -337,8 +342,7 @@ class InMemoryRunStore:
             )
         runs = self._journal.runs
         tree = [run for run in runs.values() if run.record.root_run_id == run_id]
-        for run in tree:
-            require_deletable(run.record.run_id, run.record.status, is_owned=run.record.owner is not None)
+        require_deletable(run_id, record.status, is_owned=record.owner is not None)
         for run in tree:
             del runs[run.record.run_id]
             self._journal.results.pop(run.record.run_id, None)

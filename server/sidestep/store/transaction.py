@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sidestep.model.errors import DataDamaged, InvalidTransition, RunNotFound, StoreUnavailable
 from sidestep.model.journal import created, decide
 from sidestep.model.nested import created_under, stopped_with_root
@@ -156,8 +158,16 @@ class Tables:
                 "UPDATE steps SET status = ? WHERE run = ? AND status = ?",
                 (StepStatus.SUPERSEDED.value, row.run, StepStatus.FAILED.value),
             )
+        if decision.finishes_step and not record.is_root:
+            self._count_anew(record.root_run_id)
         members = self._stop_members(after, now_ms) if decision.stops_members else ()
         return Applied(after, (Committed(after, decision.events), *members))
+
+    def _count_anew(self, root_run_id: str) -> None:
+        """A step of the tree was finished: an automatic resume of it made progress. Mostly there is nothing to do."""
+        row = self._rows.row(root_run_id)
+        if row.record.automatic_resumes:
+            self._rows.put(row, replace(row.record, automatic_resumes=0), (), ())
 
     def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
         """Stop every nested run of the tree that is active: in the transaction that stops its root."""
@@ -191,29 +201,27 @@ class Tables:
         """
         self.flush()
         found = self._connection.execute(
-            "SELECT root_run_id, status, folder FROM runs WHERE run_id = ?", (run_id,)
+            "SELECT root_run_id, status, folder, owner_id FROM runs WHERE run_id = ?", (run_id,)
         ).fetchone()
         if found is None:
             raise RunNotFound(run_id=run_id)
-        root, status, folder = found
+        root, status, folder, owner_id = found
         if root != run_id:
             raise InvalidTransition(
                 run_id=run_id, status=status, why="only the root of a tree can be deleted", root_run_id=root
             )
-        tree = self._connection.execute(
-            "SELECT run, run_id, status, owner_id FROM runs WHERE root_run_id = ?", (run_id,)
-        ).fetchall()
-        for _, member, member_status, owner_id in tree:
-            require_deletable(member, RunStatus(member_status), is_owned=owner_id is not None)
+        tree = self._connection.execute("SELECT run, run_id FROM runs WHERE root_run_id = ?", (run_id,)).fetchall()
+        # Lease and fence of the tree stand on its root's row; a damaged nested run may show as active.
+        require_deletable(run_id, RunStatus(status), is_owned=owner_id is not None)
         files: set[str] = set()
-        for run, member, _, _ in tree:
+        for run, member in tree:
             named = "SELECT output_file FROM steps WHERE run = ? AND output_file IS NOT NULL"
             files.update(name for (name,) in self._connection.execute(named, (run,)))
             for table in ("steps", "events", "inputs", "runs"):
                 self._connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
             self._rows.drop(member)
         self._notices.deleted(run_id, folder)
-        return Applied((files, [member for _, member, _, _ in tree]), (Deleted(run_id, folder),))
+        return Applied((files, [member for _, member in tree]), (Deleted(run_id, folder),))
 
     def remove_unused(self, files: Iterable[str]) -> Applied:
         """
