@@ -1,7 +1,7 @@
 """
 A store that is away for a while: work stops at once, and nothing that was paid for or said is lost.
 
-I1, I3, C4, C5, J4, J5, J6, P3.
+I1, I3, I4, S10, C4, C5, J4, J5, J6, P3.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidestep.engine.journal_writer import STORE_RETRY_S
-from sidestep.model.abort import AbortKind
-from sidestep.model.errors import StoreUnavailable
+from sidestep.model.abort import AbortController, AbortKind, AbortReason
+from sidestep.model.errors import RequestCancelled, StoreUnavailable
 from sidestep.model.run import FailureCode, RunStatus
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
@@ -124,6 +124,35 @@ async def test_i1_an_interrupt_stops_the_work_although_the_store_is_away_and_say
         await h.back()
         answer = (await task).record
         assert (answer.status, answer.reason) == (RunStatus.INTERRUPTED, "user")
+
+
+async def test_s10_a_cancelled_start_is_answered_although_the_store_is_away(tmp_path: Path) -> None:
+    """S10, I4, C4: within the grace, once `interrupt_store_s` is over, with the row last known; stored later."""
+    async with Outage(tmp_path) as h:
+        caller = AbortController()
+        task, run_id = await h.running(ONE_STEP, "only", signal=caller)
+        h.journal.fault = AWAY
+        h.clock.advance(STORE_RETRY_S / 4)
+        caller.abort(AbortReason(AbortKind.CANCELLED))
+        await asyncio.wait_for(h.clock.sleeper(h.settings.interrupt_store_s), 5)
+        await h.clock.sleeper(STORE_RETRY_S)
+        assert not task.done()
+        assert h.settings.interrupt_store_s <= h.settings.interrupt_grace_s
+        h.clock.advance(h.settings.interrupt_store_s)
+        with pytest.raises(RequestCancelled) as cancelled:
+            await asyncio.wait_for(task, 5)
+        known = h.journal.runs[run_id].record
+        assert cancelled.value.outcome == {
+            "runId": run_id,
+            "status": "running",
+            "sequence": known.sequence,
+            "quiescent": False,
+        }
+        assert [(step, reason.kind) for step, reason in h.commands.aborts] == [("only", AbortKind.CANCELLED)]
+        assert known.status is RunStatus.RUNNING
+        stored = asyncio.create_task(h.status(run_id, RunStatus.INTERRUPTED))
+        await h.back()
+        assert (await stored).reason == "cancelled"
 
 
 async def test_a_run_stopped_while_an_aborted_sibling_waits_for_the_store_is_interrupted(tmp_path: Path) -> None:

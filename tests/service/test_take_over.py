@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
-from sidestep.model.errors import RequestCancelled, RunLeased
+from sidestep.model.errors import Draining, RequestCancelled, RunLeased
 from sidestep.model.run import RunStatus
 from sidestep.model.writes import Begin, Finish, Interrupt
+from sidestep.service.watch_pace import Pace
 from sidestep.settings import Settings
 from sidestep.store.memory_journal import MemoryJournal
 from tests.contract.stores import OTHER_OWNER, new_run, running
@@ -313,7 +314,9 @@ async def test_f3_the_end_of_the_old_owners_host_is_no_interrupt_of_a_run_that_w
         journal = await b.events(run_id)
         if end == "drain":
             await a.service.drain(AbortReason(AbortKind.CLIENT_GONE))
-            task.cancel()
+            with pytest.raises(Draining) as drained:
+                await asyncio.wait_for(task, 5)
+            assert drained.value.outcome["detached"] is True
         else:
             caller.abort(AbortReason(AbortKind.CANCELLED))
             with pytest.raises(RequestCancelled) as cancelled:
@@ -322,6 +325,41 @@ async def test_f3_the_end_of_the_old_owners_host_is_no_interrupt_of_a_run_that_w
         assert await b.events(run_id) == journal
         b.commands.finish("only")
         assert (await resuming).status is RunStatus.COMPLETED
+
+
+@pytest.mark.parametrize("end", ["end", "drain", "cancel"])
+async def test_f3_a_request_whose_run_was_taken_over_waits_for_the_new_owner(tmp_path: Path, end: str) -> None:
+    """F3, S10: woken, its own execution is over; it is answered by the run's end there, or lets go."""
+    async with two_windows(tmp_path) as (a, b):
+        # As a process without a folder: only who waits makes it look for what others do.
+        a.service.pace.folders_open(0)
+        caller = AbortController()
+        task, run_id = await interrupted_while_stopped(a, b, signal=caller)
+        resuming = await b.claiming(run_id)
+        b.clock.advance(GRACE_S)
+        await b.commands.called("only")
+        active = a.service.runs.get(run_id)
+        assert active is not None
+        a.commands.finish("only")
+        await active.quiescent.wait()
+        journal = await b.events(run_id)
+        assert not task.done()
+        if end == "drain":
+            await a.service.drain(AbortReason(AbortKind.SHUTDOWN))
+            with pytest.raises(Draining) as drained:
+                await asyncio.wait_for(task, 5)
+            assert drained.value.outcome["detached"] is True
+        elif end == "cancel":
+            caller.abort(AbortReason(AbortKind.CANCELLED))
+            with pytest.raises(RequestCancelled) as cancelled:
+                await asyncio.wait_for(task, 5)
+            assert cancelled.value.outcome["detached"] is True
+        assert await b.events(run_id) == journal
+        b.commands.finish("only")
+        assert (await resuming).status is RunStatus.COMPLETED
+        if end == "end":
+            assert (await asyncio.wait_for(task, 5)).record.status is RunStatus.COMPLETED
+        assert a.service.pace.pace is Pace.REST
 
 
 async def _resumed_without_deadline(b: Window, run_id: str) -> object:

@@ -100,6 +100,7 @@ class Connection:
         self._told: WorkflowService | None = None
         self._automatic: AutomaticResume | None = None
         self._is_initialized = False
+        self._has_documents = False
         self._client_process_id: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._notifier = Notifier(
             self._notify,
@@ -108,12 +109,13 @@ class Connection:
             request_of=self._request_of,
             settings=parts.settings,
             loop=asyncio.get_running_loop(),
+            end_output=lambda run_id: self._live_output.end(run_id),
         )
         self._subscriptions = Subscriptions(self._notifier, writer.room)
         self._wants_output = False
         self._live_output = LiveOutput(
             self._notify,
-            wants=lambda run_id: self._wants_output and self._notifier.follows_events(run_id),
+            wants=lambda run_id: self._wants_output and self._notifier.follows_output(run_id),
             batch_s=parts.settings.events_batch_ms / 1000,
             loop=asyncio.get_running_loop(),
         )
@@ -195,6 +197,7 @@ class Connection:
         capability = _workflow_capability(params)
         self._version = PROTOCOL_VERSION if capability is None else common_version(capability)
         self._wants_output = capability is not None and capability.output
+        self._has_documents = "textDocument" in params.capabilities
         self._auto_resume = params.options.auto_resume
         self._workspace.open_from(params)
         if not self._client_process_id.done():
@@ -238,7 +241,9 @@ class Connection:
         else:
             for record in self._told.recovered if self._told is not None else ():
                 log.info("%s was interrupted by a crash; resume it to go on", record.run_id)
-        await self._parts.bridge.warm_up()
+        if self._has_documents:
+            # An editor opens documents soon. A host without any should not pay half its memory for them.
+            await self._parts.bridge.warm_up()
 
     async def _shutdown(self) -> None:
         service = self._parts.opened_service()
@@ -260,6 +265,7 @@ class Connection:
     async def _change_folders(self, params: _FoldersChanged) -> None:
         self._workspace.close(folder.uri for folder in params.event.removed)
         opened = self._workspace.open(folder.uri for folder in params.event.added)
+        self._notifier.folders_closed()
         if self._told is not None:
             self._told.pace.folders_open(len(self._workspace.folders))
         self._sweep(opened)

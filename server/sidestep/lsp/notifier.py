@@ -4,7 +4,7 @@ What one connection is told about runs: statuses always, events for what it foll
 Everything is derived from commits, in commit order. This module queues messages and never waits for the host.
 
 Invariant: the first `statusChanged` of a run precedes everything else about it (G3); at the end come the remaining
-events, the stopping `statusChanged`, the progress end (G4), and then, from the waiting request, the response.
+output and events, the stopping `statusChanged`, the progress end (G4), then, from the waiting request, the response.
 Invariant: after a stop only late steps and one `statusChanged` with quiescent follow (G5).
 """
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from sidestep_protocol.payload import Id
 
 
+def _nothing_waits(_: str) -> None:
+    """What ends the live output of a connection that is told none."""
+
+
 class Send(Protocol):
     """Queue one notification; False when it was refused because the host does not read."""
 
@@ -45,7 +49,9 @@ class _Followed:
     stream: EventStream | None = None
     # The host asked for the stream by itself: it goes on when the run has stopped, until the host ends it.
     is_subscribed: bool = False
-    # A request of this connection is about to go on with it: until it is active, its end is the one before.
+    # A request of this connection is concerned with it: its status is told whatever its folder, until it is quiescent.
+    is_requested: bool = False
+    # Such a request is about to go on with it: until it is active, its end is the one before.
     is_awaited: bool = False
     # Progress tokens, and whether their first value was sent.
     progress: dict[Id, bool] = field(default_factory=dict["Id", bool])
@@ -57,6 +63,10 @@ class _Followed:
     @property
     def root_run_id(self) -> str | None:
         return None if self.record is None else self.record.root_run_id
+
+    @property
+    def has_live_stream(self) -> bool:
+        return self.stream is not None and not self.stream.has_ended
 
 
 class Notifier:
@@ -71,12 +81,15 @@ class Notifier:
         request_of: Callable[[str], Id | None],
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
+        end_output: Callable[[str], object] = _nothing_waits,
     ) -> None:
         """
         Args:
             is_mine: Whether the run belongs to a folder of this connection.
             is_mine_folder: Whether a folder, by its key, is one of this connection's.
             request_of: The request that started a run, while it is known.
+            end_output: Called before a run's stop is told, and when its stream has ended: sends what waits of its live
+                output if `follows_output` still says so, and forgets it.
         """
         self._send = send
         self._is_mine = is_mine
@@ -84,6 +97,7 @@ class Notifier:
         self._request_of = request_of
         self._settings = settings
         self._loop = loop
+        self._end_output = end_output
         self._runs: dict[str, _Followed] = {}
 
     def follow(
@@ -103,11 +117,13 @@ class Notifier:
         """
         is_new = run_id not in self._runs
         run = self._runs.setdefault(run_id, _Followed())
+        was_requested = run.is_requested
+        run.is_requested = True
         run.is_awaited = attached is None
         if run.record is None:
             run.record = attached
         if events and run.stream is None:
-            run.stream = self._stream(run_id, None)
+            run.stream = self._stream(run_id, None, None)
         if token is not None:
             run.progress[token] = False
             # The progress of a stopped run begins when it goes on.
@@ -116,6 +132,7 @@ class Notifier:
 
         def undo() -> None:
             run.is_awaited = False
+            run.is_requested = was_requested
             if is_new and (run.record is None or run.record.is_stopped):
                 self._forget(run_id)
             elif token is not None and run.progress.get(token) is False:
@@ -134,12 +151,11 @@ class Notifier:
         run = self._runs.setdefault(record.run_id, _Followed())
         if run.record is None:
             run.record = record
-        if run.stream is not None:
-            run.stream.close()
-        run.stream = self._stream(record.run_id, after_sequence, ended)
+        earlier, run.stream = run.stream, self._stream(record.run_id, after_sequence, ended)
         run.is_subscribed = True
-        # The earlier stream may have taken the entry of a quiescent run with it.
-        self._runs[record.run_id] = run
+        if earlier is not None:
+            # In this order: the end of the earlier one is not the end of the run's entry.
+            earlier.close()
         return run.stream
 
     def unsubscribe(self, run_id: str) -> None:
@@ -151,7 +167,20 @@ class Notifier:
     def follows_events(self, run_id: str) -> bool:
         """Whether this connection is told the run's events as they come."""
         run = self._runs.get(run_id)
-        return run is not None and run.stream is not None and not run.stream.has_ended
+        return run is not None and run.has_live_stream
+
+    def follows_output(self, run_id: str) -> bool:
+        """Whether this connection is told what the run prints: as long as it is told the events of an active run."""
+        run = self._runs.get(run_id)
+        if run is None or run.record is None:
+            return False
+        return run.has_live_stream and run.record.is_active and (run.is_subscribed or not run.is_awaited)
+
+    def folders_closed(self) -> None:
+        """Forget the runs that are of no open folder any more, save those the host follows or has asked for."""
+        for run_id, run in list(self._runs.items()):
+            if not run.has_live_stream and not self._concerns(run):
+                self._forget(run_id)
 
     def run_of(self, token: Id) -> str | None:
         """The run whose progress is shown under a token."""
@@ -175,6 +204,9 @@ class Notifier:
                 return
             run = self._runs[record.run_id] = _Followed()
         was_quiescent = run.record is None or run.record.is_quiescent
+        if record.is_stopped:
+            # Before the row is the stopped one: of that, no output is wanted (G5).
+            self._end_output(record.run_id)
         run.record = record
         run.is_awaited = run.is_awaited and not record.is_active
         status = _last_status(committed.events)
@@ -195,6 +227,7 @@ class Notifier:
             self._tell_progress(run, record)
         if record.is_quiescent and not run.is_awaited:
             self._flush(run)
+            run.is_requested = False
             if not run.is_subscribed:
                 self._runs.pop(record.run_id, None)
 
@@ -203,19 +236,25 @@ class Notifier:
             self._forget(run_id)
 
     def _stream(
-        self, run_id: str, after_sequence: int | None, ended: Callable[[EventStream], object] = id
+        self, run_id: str, after_sequence: int | None, ended: Callable[[EventStream], object] | None
     ) -> EventStream:
         def over(stream: EventStream) -> None:
-            ended(stream)
+            if ended is not None:
+                ended(stream)
             run = self._runs.get(run_id)
             if run is None or run.stream is not stream:
                 return
+            self._end_output(run_id)
             run.stream = None
             run.is_subscribed = False
-            if run.record is not None and run.record.is_quiescent:
+            if not self._concerns(run) or (run.record is not None and run.record.is_quiescent):
                 self._forget(run_id)
 
         return EventStream(self._send, self._settings.events_batch_ms / 1000, self._loop, after_sequence, over)
+
+    def _concerns(self, run: _Followed) -> bool:
+        """Whether the host is told a run's status without following its events."""
+        return run.is_requested or (run.record is not None and self._is_mine(run.record))
 
     def _flush(self, run: _Followed) -> None:
         if run.stream is not None:
@@ -269,6 +308,7 @@ class Notifier:
         run = self._runs.pop(run_id, None)
         if run is None:
             return
+        self._end_output(run_id)
         if run.stream is not None:
             run.stream.close()
         if run.held_status is not None:

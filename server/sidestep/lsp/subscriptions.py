@@ -54,8 +54,8 @@ class Subscriptions:
         """
         self._notifier = notifier
         self._has_room = has_room
-        # Run id -> its newest request that is not answered yet: of several in flight, the last one that came counts.
-        self._newest: dict[str, object] = {}
+        # Run id -> its requests that are not answered yet, as they came: the last one that succeeds counts.
+        self._asked: dict[str, list[object]] = {}
         # The functions that let the service's pace go, of the streams that have not ended.
         self._held: dict[EventStream, Callable[[], None]] = {}
         self._tasks: dict[EventStream, asyncio.Task[None]] = {}
@@ -72,7 +72,8 @@ class Subscriptions:
             RunNotFound.
             RpcError: the cursor is ahead of the journal.
         """
-        request = self._newest[run_id] = object()
+        request = object()
+        self._asked.setdefault(run_id, []).append(request)
         release = service.pace.expect_others()
         try:
             await service.pace.in_force()
@@ -80,14 +81,11 @@ class Subscriptions:
                 await self._has_room()
                 record, events = await _read(service, run_id, after_sequence)
         except BaseException:
+            self._settle(run_id, request, has_failed=True)
             release()
             raise
-        finally:
-            is_newest = self._newest.get(run_id) is request
-            if is_newest:
-                del self._newest[run_id]
         # Nothing is awaited from the reading on: no deletion and no other request comes in between.
-        if not is_newest:
+        if not self._settle(run_id, request, has_failed=False):
             # The host has said something else meanwhile: that it wants no stream, or one from elsewhere.
             release()
             return Subscribed(record, events, _last(events, after_sequence) + 1)
@@ -99,7 +97,7 @@ class Subscriptions:
 
     def unsubscribe(self, run_id: str) -> None:
         """End the stream of a run; nothing when there is none."""
-        self._newest.pop(run_id, None)
+        self._asked.pop(run_id, None)
         self._notifier.unsubscribe(run_id)
 
     def close(self) -> None:
@@ -108,6 +106,22 @@ class Subscriptions:
         for release in self._held.values():
             release()
         self._held.clear()
+
+    def _settle(self, run_id: str, request: object, *, has_failed: bool) -> bool:
+        """
+        A request is about to be answered; one that succeeds takes the place of those that came before it.
+
+        Returns:
+            Whether it was still wanted: neither a later one has succeeded nor was the run unsubscribed meanwhile.
+        """
+        asked = self._asked.get(run_id, [])
+        if request not in asked:
+            return False
+        place = asked.index(request)
+        del asked[place if has_failed else 0 : place + 1]
+        if not asked:
+            del self._asked[run_id]
+        return True
 
     def _begin(self, service: WorkflowService, stream: EventStream, run_id: str) -> None:
         if stream.has_ended:

@@ -4,7 +4,8 @@ Requests that wait for a run: how their cancellation reaches it, and what they a
 A run belongs to the service, not to the request that started it: a request may wait for it and may interrupt it.
 The table is the contract's "Cancellation" (protocol/README.md); the durable status is the only thing it turns on.
 
-Invariant: the caller's signal is unwired on every path out, and an interrupt it caused is awaited (S10).
+Invariant: the caller's signal is unwired on every path out, and an interrupt it caused is awaited (S10), at most
+`interrupt_store_s` when the store is away: it is stored later then.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import DRAIN_REASONS, AbortKind, AbortReason
 from sidestep.model.errors import Draining, RequestCancelled
 from sidestep.model.run import TERMINAL, RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
+    from sidestep.engine.runner import RunnerParts
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import RunStore
     from sidestep.model.run import RunRecord
     from sidestep.service.active_runs import ActiveRun, ActiveRuns
     from sidestep.service.listeners import Listeners
@@ -43,11 +45,15 @@ def releases_waiters(record: RunRecord) -> bool:
 class Waiting:
     """Waits for runs on behalf of requests."""
 
-    def __init__(self, runs: ActiveRuns, listeners: Listeners, store: RunStore, pace: WatchPace) -> None:
+    def __init__(self, parts: RunnerParts, runs: ActiveRuns, listeners: Listeners, pace: WatchPace) -> None:
         self._pace = pace
         self._runs = runs
-        self._store = store
+        self._store = parts.store
+        self._clock = parts.clock
+        self._settings = parts.settings
         self._listeners = listeners
+        # Writes of stops that were waited for long enough already; nobody waits for them a second time.
+        self._overdue: set[asyncio.Task[RunRecord]] = set()
 
     @asynccontextmanager
     async def wired(self, active: ActiveRun, signal: AbortSignal) -> AsyncGenerator[None]:
@@ -81,11 +87,11 @@ class Waiting:
             unlisten()
             leave()
             if active.stop_written is not None:
-                await asyncio.shield(active.stop_written)
+                await self._written(active.stop_written)
 
     async def wait(self, active: ActiveRun, record: RunRecord, signal: AbortSignal) -> RunRecord:
         """
-        Wait, inside `wired`, until the run stops or is moved to the background.
+        Wait, inside `wired`, until the run stops or is moved to the background, whoever conducts it by then.
 
         Args:
             record: The row as last read; nothing is waited for when it says the run has stopped.
@@ -93,23 +99,31 @@ class Waiting:
         Raises:
             RequestCancelled: the request was cancelled; says what became of the run.
             Draining: the server drains; says so too.
+            RunNotFound: it stopped elsewhere and was deleted.
         """
         releases = _is_stopped if record.status is RunStatus.BACKGROUNDED else releases_waiters
         released = self._listeners.expect(record.run_id, releases)
         cancelled = asyncio.ensure_future(signal.wait())
+        unwound = asyncio.ensure_future(active.quiescent.wait())
         try:
             if active.latest is not None and releases(active.latest):
                 return await self._answer(active, active.latest, signal)
-            await asyncio.wait({released, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({released, cancelled, unwound}, return_when=asyncio.FIRST_COMPLETED)
             if released.done():
                 return await self._answer(active, released.result(), signal)
+            if not cancelled.done():
+                # Our execution is over and the run is not: another process took it over while this one stood still.
+                return await self._wait_elsewhere(record, signal, releases)
             if active.stop_written is None:
                 # Another request waits for the run: only this one lets go.
                 raise RequestCancelled({**_told(active.latest or record), "detached": True})
-            return await self._answer(active, await asyncio.shield(active.stop_written), signal)
+            stopped = await self._written(active.stop_written)
+            if stopped is None:
+                raise _cancelled_unwritten(active.latest or record)
+            return await self._answer(active, stopped, signal)
         finally:
-            released.cancel()
-            cancelled.cancel()
+            for future in (released, cancelled, unwound):
+                future.cancel()
 
     async def attach(self, active: ActiveRun, record: RunRecord, signal: AbortSignal) -> RunRecord:
         """Wait for a run that is being conducted already."""
@@ -118,14 +132,19 @@ class Waiting:
 
     async def wait_elsewhere(self, record: RunRecord, signal: AbortSignal) -> RunRecord:
         """Wait for a run that another process conducts; a cancellation lets go of it."""
+        return await self._wait_elsewhere(record, signal, releases_waiters)
+
+    async def _wait_elsewhere(
+        self, record: RunRecord, signal: AbortSignal, releases: Callable[[RunRecord], bool]
+    ) -> RunRecord:
         rest = self._pace.expect_others()
-        released = self._listeners.expect(record.run_id, releases_waiters)
+        released = self._listeners.expect(record.run_id, releases)
         cancelled = asyncio.ensure_future(signal.wait())
         drained = asyncio.ensure_future(self._runs.draining.signal.wait())
         try:
             await self._pace.in_force()
             record = await self._store.read(record.run_id)
-            if releases_waiters(record):
+            if releases(record):
                 return record
             await asyncio.wait({released, cancelled, drained}, return_when=asyncio.FIRST_COMPLETED)
             if released.done():
@@ -140,7 +159,10 @@ class Waiting:
     async def _answer(self, active: ActiveRun, record: RunRecord, signal: AbortSignal) -> RunRecord:
         if record.status is RunStatus.BACKGROUNDED and active.stop_written is not None:
             # Cancelled in the moment it was moved to the background: the interrupt wins (B2).
-            record = await asyncio.shield(active.stop_written)
+            stopped = await self._written(active.stop_written)
+            if stopped is None and signal.is_aborted:
+                raise _cancelled_unwritten(active.latest or record)
+            record = stopped or record
         if record.status in TERMINAL or record.status is RunStatus.BACKGROUNDED:
             return record
         if record.is_active:
@@ -152,6 +174,20 @@ class Waiting:
         quiescent = await self._runs.unwound(active)
         outcome = {**_told(active.latest or record), "resumable": True, "quiescent": quiescent}
         raise Draining(outcome) if drained else RequestCancelled(outcome)
+
+    async def _written(self, stop: asyncio.Task[RunRecord]) -> RunRecord | None:
+        """The row after the durable stop; None when the store was away for `interrupt_store_s`. The write goes on."""
+        if not stop.done() and stop not in self._overdue:
+            if await done_within(self._settings.interrupt_store_s, stop, self._clock):
+                return stop.result()
+            self._overdue.add(stop)
+            stop.add_done_callback(self._overdue.discard)
+        return stop.result() if stop.done() else None
+
+
+def _cancelled_unwritten(record: RunRecord) -> RequestCancelled:
+    """The work is stopped, and the store is away: the row last known, which is not interrupted yet."""
+    return RequestCancelled({**_told(record), "quiescent": False})
 
 
 def _told(record: RunRecord) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class WorkflowService:
         # Memory first, then everybody else: commit -> memory -> notify.
         self.listeners = Listeners(self.store)
         self.listeners.listen(self.runs.remember)
-        self._waiting = Waiting(self.runs, self.listeners, self.store, self.pace)
+        self._waiting = Waiting(parts.runner, self.runs, self.listeners, self.pace)
         self._recovery = Recovery(self.store, parts.owners, self._clock, self.pace)
         self._claims = Claims(
             parts.runner, parts.owners, parts.pid, self.runs, self._waiting, self._recovery, parts.library

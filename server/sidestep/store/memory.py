@@ -309,11 +309,14 @@ class InMemoryRunStore:
                     raise damaged_output(name)
                 self._journal.outputs[name] = self._kept[name]
         put_decision(run, decision)
-        if decision.finishes_step and not record.is_root:
-            root_run = self._run(record.root_run_id)
-            root_run.record = replace_record(root_run.record, automatic_resumes=0)
-        members = self._stop_members(decision.record, now_ms) if decision.stops_members else ()
-        return Applied(decision.record, (Committed(decision.record, decision.events), *members))
+        others: list[Committed] = []
+        if decision.finishes_step and not record.is_root and root.automatic_resumes:
+            root_run = self._run(root.run_id)
+            root_run.record = replace_record(root, automatic_resumes=0)
+            others.append(Committed(root_run.record, ()))
+        if decision.stops_members:
+            others += self._stop_members(decision.record, now_ms)
+        return Applied(decision.record, (Committed(decision.record, decision.events), *others))
 
     def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
         """Stop every nested run of the tree that is active."""

@@ -158,16 +158,15 @@ class Tables:
                 "UPDATE steps SET status = ? WHERE run = ? AND status = ?",
                 (StepStatus.SUPERSEDED.value, row.run, StepStatus.FAILED.value),
             )
-        if decision.finishes_step and not record.is_root:
-            self._count_anew(record.root_run_id)
-        members = self._stop_members(after, now_ms) if decision.stops_members else ()
-        return Applied(after, (Committed(after, decision.events), *members))
-
-    def _count_anew(self, root_run_id: str) -> None:
-        """A step of the tree was finished: an automatic resume of it made progress. Mostly there is nothing to do."""
-        row = self._rows.row(root_run_id)
-        if row.record.automatic_resumes:
-            self._rows.put(row, replace(row.record, automatic_resumes=0), (), ())
+        others: list[Committed] = []
+        if decision.finishes_step and not record.is_root and root.automatic_resumes:
+            # An automatic resume of the tree has made progress.
+            counted = replace(root, automatic_resumes=0)
+            self._rows.put(self._rows.row(root.run_id), counted, (), ())
+            others.append(Committed(counted, ()))
+        if decision.stops_members:
+            others += self._stop_members(after, now_ms)
+        return Applied(after, (Committed(after, decision.events), *others))
 
     def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
         """Stop every nested run of the tree that is active: in the transaction that stops its root."""

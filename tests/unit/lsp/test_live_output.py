@@ -73,6 +73,46 @@ def test_w21_what_a_slow_host_misses_is_counted_and_bounded() -> None:
     assert (host.sent[1].text, host.sent[1].dropped_bytes) == ("z", 0)
 
 
+def test_g4_the_end_of_a_run_sends_what_is_left_of_it_and_keeps_nothing() -> None:
+    """W21: neither half a character nor a loss that could not be told stays behind."""
+    host = Host()
+    host.watched.add("run_2")
+    host.print("half \N{EURO SIGN}".encode()[:-1])
+    host.pass_time()
+    host.print(b"last words", step_id="t")
+    host.has_room = False
+    host.print(b"lost", step_id="u")
+    host.print(b"of another run", run_id="run_2")
+    host.output.end("run_0")
+    host.pass_time()
+    host.has_room = True
+    host.sent.clear()
+    host.print(b"!", step_id="t")
+    host.output.end("run_1")
+    assert [(told.step_id, told.text, told.dropped_bytes) for told in host.sent] == [
+        ("s", "\N{REPLACEMENT CHARACTER}", 0),
+        ("t", "!", 10),
+        ("u", "", 4),
+    ]
+    host.pass_time()
+    assert len(host.sent) == 3
+    host.print(b"new", run_id="run_2")
+    host.pass_time()
+    assert (host.sent[3].text, host.sent[3].dropped_bytes) == ("new", 14)
+
+
+def test_g5_of_a_run_nobody_watches_any_more_nothing_is_sent_or_kept() -> None:
+    host = Host()
+    host.print(b"gone \xe2")
+    host.watched.clear()
+    host.output.end("run_1")
+    assert host.loop.timers == []
+    host.watched.add("run_1")
+    host.print(b"again")
+    host.pass_time()
+    assert [told.text for told in host.sent] == ["again"]
+
+
 def test_w22_after_the_end_nothing_is_sent() -> None:
     host = Host()
     host.print(b"a")

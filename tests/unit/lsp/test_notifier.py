@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from sidestep.lsp.live_output import LiveOutput
 from sidestep.lsp.notifier import Notifier
 from sidestep.model.events import JournalEvent, Logged, PhaseEntered, StatusChanged
 from sidestep.model.ports import Committed, Deleted
@@ -84,16 +85,19 @@ class Told:
         self.sent: list[tuple[str, Any]] = []
         self.refuse_events = False
         self.record = RECORD
+        self.is_mine = mine
         loop: Any = self.loop
         assert isinstance(loop, asyncio.AbstractEventLoop) or hasattr(loop, "call_at")
         self.notifier = Notifier(
             self._send,
-            is_mine=lambda _: mine,
-            is_mine_folder=lambda _: mine,
+            is_mine=lambda _: self.is_mine,
+            is_mine_folder=lambda _: self.is_mine,
             request_of=lambda _: 7,
             settings=Settings(),
             loop=loop,
+            end_output=lambda run_id: self.output.end(run_id),
         )
+        self.output = LiveOutput(self._send, wants=self.notifier.follows_output, batch_s=0.05, loop=loop)
 
     def _send(self, method: str, params: object, lane: Lane = Lane.MUST) -> bool:
         if self.refuse_events and lane is Lane.LAGGABLE:
@@ -147,6 +151,52 @@ def test_g5_after_an_interrupt_one_status_with_quiescent_follows_and_no_more() -
     told.commit(owner=None)
     told.loop.advance(10)
     assert [(method, params["quiescent"]) for method, params in told.sent] == [("statusChanged", True)]
+
+
+def test_g4_g5_what_a_run_prints_comes_before_its_stop_or_not_at_all() -> None:
+    told = Told()
+    told.notifier.follow("run_1", None, events=True)
+    told.status(RunStatus.PENDING)
+    told.output.told("run_1", "s", "stdout", b"last words")
+    told.sent.clear()
+    told.status(RunStatus.INTERRUPTED)
+    assert told.methods == ["output", "eventsAppended", "statusChanged"]
+    told.output.told("run_1", "s", "stdout", b"too late")
+    told.commit(owner=None)
+    told.loop.advance(1)
+    assert told.methods[3:] == ["statusChanged"]
+
+
+def test_w21_what_waits_of_a_stream_that_has_ended_is_dropped() -> None:
+    """G5: nobody follows it any more; with the next stream only what is new comes."""
+    told = Told()
+    told.status(RunStatus.RUNNING)
+    told.notifier.follow("run_1", told.record, events=True)
+    told.output.told("run_1", "s", "stdout", b"gone \xe2")
+    told.notifier.unsubscribe("run_1")
+    told.notifier.follow("run_1", told.record, events=True)
+    told.output.told("run_1", "s", "stdout", b"new")
+    told.loop.advance(1)
+    assert [params["text"] for method, params in told.sent if method == "output"] == ["new"]
+
+
+def test_w21_a_run_of_a_closed_folder_is_forgotten_unless_it_is_followed_or_was_asked_for() -> None:
+    plain, followed, requested = Told(), Told(), Told()
+    requested.notifier.follow("run_1", None)
+    for told in (plain, followed, requested):
+        told.status(RunStatus.RUNNING)
+    followed.notifier.subscribe(followed.record, followed.record.sequence, lambda _: None)
+    for told in (plain, followed, requested):
+        told.notifier.folders_closed()
+        told.is_mine = False
+        told.notifier.folders_closed()
+        told.sent.clear()
+        told.commit(PhaseEntered(name="p"), phase="p")
+        told.status(RunStatus.COMPLETED, owner=None)
+        told.loop.advance(2)
+    assert plain.sent == []
+    assert "statusChanged" in followed.methods
+    assert requested.methods == ["statusChanged"]
 
 
 def test_g2_events_are_batched_for_at_most_50_ms_in_order() -> None:

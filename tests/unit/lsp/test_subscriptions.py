@@ -232,13 +232,54 @@ async def test_of_requests_in_one_write_the_last_one_counts(tmp_path: Path) -> N
         await deliver()
         # The first one's further pages are not wanted any more.
         assert desk.sequences() == []
+        desk.fill()
         third = asyncio.create_task(desk.subscribe(record.run_id))
-        await asyncio.sleep(0)
+        await desk.until(lambda: desk.asked_for_room == 1)
         desk.subscriptions.unsubscribe(record.run_id)
+        desk.has_room.set()
         assert len(await third) == 200
         await deliver()
         assert desk.sequences() == []
         assert h.service.pace.pace is Pace.IDLE
+
+
+async def test_w24_a_refused_request_takes_nothing_from_the_one_before_it(tmp_path: Path) -> None:
+    """Both were in flight: the stream of the first goes on."""
+    async with Harness(tmp_path) as h:
+        desk = Desk(h)
+        task, run_id = await h.running(LINES, "gate", args={"after": 3})
+        desk.fill()
+        first = asyncio.create_task(desk.subscribe(run_id))
+        second = asyncio.create_task(desk.subscribe(run_id, 999))
+        await desk.until(lambda: desk.asked_for_room == 1)
+        desk.has_room.set()
+        past = await first
+        with pytest.raises(RpcError):
+            await second
+        h.commands.finish("gate")
+        await task
+        last = (await h.store.read(run_id)).sequence
+        await desk.until(lambda: desk.sequences()[-1:] == [last])
+        assert past + desk.sequences() == list(range(1, last + 1))
+
+
+async def test_w21_after_its_stream_a_run_of_another_folder_is_not_told(tmp_path: Path) -> None:
+    """G5: its entry goes with the stream, also when the stream was renewed."""
+    async with Harness(tmp_path) as h:
+        desk = Desk(h, mine=False)
+        task, run_id = await h.running(LINES, "gate", args={"after": 3})
+        await desk.subscribe(run_id)
+        await desk.subscribe(run_id)
+        desk.subscriptions.unsubscribe(run_id)
+        desk.sent.clear()
+        h.commands.finish("gate")
+        await task
+        await deliver()
+        assert desk.sent == []
+        # Nothing is remembered of it either: its deletion is no news.
+        await h.service.delete(run_id)
+        await deliver()
+        assert desk.sent == []
 
 
 async def test_unsubscribing_ends_the_stream_even_while_it_waits_for_room(tmp_path: Path) -> None:
