@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.app import Application
 from sidestep.model.abort import AbortController, AbortKind, AbortReason, AbortSignal
-from sidestep.model.ports import StepOutcome, StepRequest, StepSucceeded
+from sidestep.model.execution import StepOutcome, StepRequest, StepSucceeded
 from sidestep.model.run import RunRecord, RunStatus
 from sidestep.scripts.folder import FolderKey
 from sidestep.scripts.resolver import InlineScript

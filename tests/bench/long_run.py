@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import StepOutcome, StepRequest
+    from sidestep.model.execution import StepOutcome, StepRequest
 
 STEPS = 10_100
 # Steps on either side of the one that is meant.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.ports import StepOutcome, StepRequest
+    from sidestep.model.execution import StepOutcome, StepRequest
 
 SOURCE = """
 from sidestep import command
