@@ -122,6 +122,9 @@ class Cast:
             replies.append(await self.either().resume(run_id))
             if replies[-1].status == RunStatus.COMPLETED.value:
                 return
+            if replies[-1].mine:
+                # Its own old execution has not unwound yet, and there nobody can be overpowered: it has to end.
+                await self.calm()
         self.require(False, f"{run_id} cannot be brought to its end: {replies[-3:]}")
 
     async def calm(self) -> None:
