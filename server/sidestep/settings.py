@@ -19,6 +19,12 @@ class Settings:
     # Scripts and values.
     script_bytes_max: int = 1 * MIB
     args_bytes_max: int = 1 * MIB
+    # What a step is asked for (a prompt, mostly), and what an agent answers in one turn.
+    step_input_bytes_max: int = 4 * MIB
+    agent_answer_bytes_max: int = 4 * MIB
+    # Objects and lists in each other, of what a schema is to judge.
+    validated_depth_max: int = 500
+    question_chars_max: int = 16 * KIB
     # Output of a step as the script sees it; the rest of a command's output is counted, not kept.
     step_output_bytes_max: int = 1 * MIB
     # Each stream of a command keeps this much of its end.
@@ -34,6 +40,13 @@ class Settings:
     active_runs_max: int = 1000
     parallel_width_max: int = 10_000
     commands_running_max: int = 64
+    agents_running_max: int = 16
+    # Turns in which an agent may answer with something that does not fit its schema, over all executions of its step.
+    agent_attempts_max: int = 3
+    # An agent that has said nothing by then, on being started, will not.
+    agent_start_s: float = 60.0
+    # An agent whose time is up has this long to end its turn, so that it can be asked for a report.
+    agent_turn_end_s: float = 5.0
     # Runs below a root, parent by parent.
     nested_depth_max: int = 8
 

@@ -22,6 +22,8 @@ from sidestep.model.transitions import RunEvent, next_status
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sidestep.model.questions import Question
+
 StepLookup = Callable[[str], StepRecord | None]
 
 
@@ -36,6 +38,11 @@ class Decision:
     supersede_failed: bool = False
     # A step was finished: the root's automatic resumes are counted anew.
     finishes_step: bool = False
+    # The question that changed, and by how much the number of open ones did.
+    question: Question | None = None
+    pending: int = 0
+    # Every open question of the run (of a root: of its tree) is to be withdrawn, in the same transaction.
+    withdraws_questions: bool = False
     # Every active nested run of the tree is to be stopped (`nested.stopped_with_root`), in the same transaction.
     stops_members: bool = False
 

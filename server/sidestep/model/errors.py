@@ -18,6 +18,8 @@ Every error a caller of Sidestep can meet, one class per decision a caller can t
     ├── LeaseLost
     ├── ClaimSuperseded
     ├── StepConflict
+    ├── InteractionNotPending
+    ├── AnswerInvalid
     ├── StoreFault
     │   ├── StoreUnavailable
     │   └── DataDamaged
@@ -29,8 +31,14 @@ Nothing branches on message text.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sidestep.model.problems import listed, problem_data
+
+if TYPE_CHECKING:
+    from sidestep.model.problems import ArgsProblem, ScriptProblem
 
 
 class SidestepError(Exception):
@@ -105,22 +113,6 @@ class ScriptNotFound(Refused):
         return {"name": self.name, "near": list(self.near)}
 
 
-@dataclass(frozen=True)
-class ScriptProblem:
-    """One thing wrong with a script. Lines and columns are 1-based; columns count characters."""
-
-    line: int
-    column: int
-    message: str
-    code: str
-    end_line: int | None = None
-    end_column: int | None = None
-    severity: str = "error"
-    # A replacement that surely mends it: (line, column, end_line, end_column, text), or None.
-    fix: tuple[int, int, int, int, str] | None = None
-    fix_title: str | None = None
-
-
 @dataclass(eq=False)
 class ScriptInvalid(Refused):
     """The script cannot run as it is written."""
@@ -136,14 +128,6 @@ class ScriptInvalid(Refused):
         return "\n".join(lines) or f"{self.file}: the script has errors"
 
 
-@dataclass(frozen=True)
-class ArgsProblem:
-    """One argument that does not fit. `path` is a JSON pointer into the arguments (`/paths/0`), empty for the whole."""
-
-    path: str
-    message: str
-
-
 @dataclass(eq=False)
 class ArgsInvalid(Refused):
     """The arguments do not fit `main`'s signature; every problem is listed."""
@@ -153,12 +137,11 @@ class ArgsInvalid(Refused):
     problems: tuple[ArgsProblem, ...]
 
     def __str__(self) -> str:
-        listed = "; ".join(f"{p.path or '/'}: {p.message}" for p in self.problems)
-        return f"arguments of {self.name!r}: {listed}"
+        return f"arguments of {self.name!r}: {listed(self.problems)}"
 
     @property
     def data(self) -> dict[str, Any]:
-        return {"problems": [{"path": p.path, "message": p.message} for p in self.problems]}
+        return problem_data(self.problems)
 
 
 @dataclass(eq=False)
@@ -314,6 +297,44 @@ class StepConflict(SidestepError):
 
     def __str__(self) -> str:
         return f"{self.run_id}: step {self.step_id!r} already has a completion"
+
+
+@dataclass(eq=False)
+class InteractionNotPending(SidestepError):
+    """
+    There is no such question to answer: it was answered, withdrawn, or never asked.
+
+    Attributes:
+        recorded_json: The answer that won, JSON text; None when there is none.
+    """
+
+    code: ClassVar[str] = "interactionNotPending"
+    interaction_id: str
+    recorded_json: str | None = None
+
+    def __str__(self) -> str:
+        why = "nobody waits for its answer" if self.recorded_json is None else "it has been answered"
+        return f"{self.interaction_id} is no open question: {why}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return {"recorded": None if self.recorded_json is None else json.loads(self.recorded_json)}
+
+
+@dataclass(eq=False)
+class AnswerInvalid(SidestepError):
+    """The answer is none of the choices, or does not fit the question's schema; every problem is listed."""
+
+    code: ClassVar[str] = "answerInvalid"
+    interaction_id: str
+    problems: tuple[ArgsProblem, ...]
+
+    def __str__(self) -> str:
+        return f"that does not answer {self.interaction_id}: {listed(self.problems)}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return problem_data(self.problems)
 
 
 @dataclass(eq=False)

@@ -8,11 +8,13 @@ These are not the wire's structs: `lsp/convert.py` translates.
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 import msgspec
 
 from sidestep.model.run import Attention, Failure, RunStatus, StepStatus
+from sidestep.model.usage import Usage
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", tag_field="type"):
@@ -67,6 +69,10 @@ class StepChanged(_Body, frozen=True, kw_only=True, tag="step"):
     # Why it was stopped, for status interrupted.
     reason: str | None = None
     wake_at_ms: int | None = None
+    # An agent's own session, with status started: told again when it is known.
+    session: str | None = None
+    # What the work used, with its outcome.
+    usage: Usage | None = None
 
 
 class ChildChanged(_Body, frozen=True, kw_only=True, tag="child"):
@@ -76,6 +82,48 @@ class ChildChanged(_Body, frozen=True, kw_only=True, tag="child"):
     child_run_id: str
     name: str
     status: RunStatus
+
+
+class InteractionStatus(enum.Enum):
+    """Where a question is."""
+
+    ASKED = "asked"  # It waits for its answer.
+    ANSWERED = "answered"  # The first answer is recorded.
+    WITHDRAWN = "withdrawn"  # Nobody needs the answer any more.
+
+
+class InteractionChanged(_Body, frozen=True, kw_only=True, tag="interaction"):
+    """A question was asked, answered or withdrawn; it stands whole among the questions (`model/questions.py`)."""
+
+    interaction_id: str
+    # "question" or "permission".
+    kind: str
+    status: InteractionStatus
+    step_id: str
+    # With status asked.
+    title: str | None = None
+    # With status answered: the answer, and who gave it.
+    answer: Any = msgspec.UNSET
+    by: str | None = None
+
+
+class ValidationFailed(_Body, frozen=True, kw_only=True, tag="validation"):
+    """An agent's answer did not fit the schema; `attempt` is 1-based and counted over all executions of the step."""
+
+    step_id: str
+    key: str
+    attempt: int
+    # (path, message) of each problem.
+    problems: tuple[tuple[str, str], ...]
+
+
+class TimeLimitReached(_Body, frozen=True, kw_only=True, tag="timeout"):
+    """A step's time is up: `soft` asks for what there is, `hard` stops it."""
+
+    step_id: str
+    key: str
+    stage: str
+    limit_ms: int
 
 
 class SourceChanged(_Body, frozen=True, kw_only=True, tag="source"):
@@ -98,9 +146,9 @@ class ErrorRaised(_Body, frozen=True, kw_only=True, tag="error"):
     error: Failure
 
 
-EventBody = (
-    StatusChanged | PhaseEntered | Logged | StepChanged | ChildChanged | SourceChanged | ResultStored | ErrorRaised
-)
+# What a runner appends while it conducts.
+RunnerEvent = PhaseEntered | Logged | StepChanged | ChildChanged | ValidationFailed | TimeLimitReached
+EventBody = RunnerEvent | StatusChanged | InteractionChanged | SourceChanged | ResultStored | ErrorRaised
 
 
 class JournalEvent(msgspec.Struct, frozen=True):

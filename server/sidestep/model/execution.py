@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sidestep.model.abort import AbortSignal
     from sidestep.model.run import Failure, RunRecord
+    from sidestep.model.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class StepRequest:
     emit: Callable[[str, bytes], None]
     title: str | None = None
     timeout_s: float | None = None
+    # Of agents: how long they may report what they have after `timeout_s`, and what they are told then.
+    grace_s: float = 0.0
+    final_instructions: str | None = None
+    # An earlier execution may have handed this very task to somebody, in this session of the agent's own.
+    redelivery: bool = False
+    session: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class StepSucceeded:
     """The work is done; `output` is what the script gets, JSON values only."""
 
     output: Any
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class StepFailed:
     """The work failed for good; a retry does it again."""
 
     failure: Failure
+    usage: Usage | None = None
 
 
 StepOutcome = StepSucceeded | StepFailed
@@ -75,9 +84,8 @@ class OutputSink(Protocol):
 class StepExecutor(Protocol):
     """Carries out steps of one kind."""
 
-    @property
-    def places(self) -> Semaphore | None:
-        """How many steps it does at once, over all runs; the engine takes one for each step. None: any number."""
+    def places(self, step_input: dict[str, Any], folder: str) -> Sequence[Semaphore]:
+        """What bounds how many such steps are done at once, over all runs; the engine takes one place of each."""
         ...
 
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:

@@ -22,8 +22,11 @@ from sidestep.model.nested import reopened, source_change, suspended
 from sidestep.model.progress import append
 from sidestep.model.run import TERMINAL, Attention, RunRecord, RunResult, RunStatus
 from sidestep.model.transitions import RunEvent
+from sidestep.model.usage import spent_text
 from sidestep.model.writes import (
+    Answer,
     Append,
+    Ask,
     Background,
     Begin,
     Claim,
@@ -33,6 +36,7 @@ from sidestep.model.writes import (
     Release,
     Reopen,
     Suspend,
+    Withdraw,
     Write,
 )
 
@@ -85,6 +89,8 @@ def decide(record: RunRecord, root: RunRecord, write: Write, step: StepLookup, n
             return reopened(record, root, write, now_ms)
         case Suspend():
             return suspended(record, root, write, now_ms)
+        case Ask() | Answer() | Withdraw():
+            raise AssertionError("questions are decided by `questions.decide_question`")
         case Interrupt() | Claim() | Background() | Release() | Recover():
             return _decide_for_root(record, write, now_ms)
 
@@ -121,8 +127,9 @@ def _finish(record: RunRecord, root: RunRecord, write: Finish, now_ms: int) -> D
     else:
         result = write.result or RunResult()
         first = ResultStored(has_report=result.report is not None, has_data=result.data_json is not None)
-    ended = replace(record, result=write.result, error=write.error, owner=None)
-    return _stopping_members(change_status(record, ended, event, now_ms, before=[first]))
+    ended = replace(record, result=write.result, error=write.error, owner=None, pending=0)
+    decision = _stopping_members(change_status(record, ended, event, now_ms, before=[first]))
+    return replace_dataclass(decision, withdraws_questions=record.pending > 0)
 
 
 def _interrupt(record: RunRecord, write: Interrupt, now_ms: int) -> Decision:
@@ -164,6 +171,7 @@ def _claim(record: RunRecord, write: Claim, now_ms: int) -> Decision:
         source_hash=write.source_hash or record.source_hash,
         args_schema_json=write.args_schema_json or record.args_schema_json,
         steps=replace(counts, reused=counts.completed, running=0, failed=0 if retry else counts.failed),
+        kept=record.finished,
         automatic_resumes=record.automatic_resumes + 1 if write.automatic else 0,
         error=None,
     )
@@ -178,7 +186,10 @@ def kept_message(record: RunRecord) -> str:
     """What an automatic resume of a stopped run is announced with."""
     why = {"crash": "after a crash", "shutdown": "after a shutdown", "clientGone": "after its editor had gone"}
     when = why.get(record.reason or "", "by itself")
-    return f"Resumed {when}: {record.steps.completed} of {record.steps.known} steps kept"
+    saved = spent_text(record.finished)
+    return f"Resumed {when}: {record.steps.completed} of {record.steps.known} steps kept" + (
+        f", {saved} not spent again" if saved else ""
+    )
 
 
 def _background(record: RunRecord, now_ms: int) -> Decision:

@@ -9,6 +9,7 @@ Invariant: no nested run is active while its root is not.
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -62,6 +63,7 @@ def reopened(record: RunRecord, root: RunRecord, write: Reopen, now_ms: int) -> 
         attention=root.attention,
         source_hash=write.source_hash or record.source_hash,
         args_schema_json=write.args_schema_json or record.args_schema_json,
+        kept=record.finished,
         steps=replace(counts, reused=counts.completed, running=0, failed=0 if retry else counts.failed),
         error=None,
     )
@@ -79,7 +81,8 @@ def suspended(record: RunRecord, root: RunRecord, write: Suspend, now_ms: int) -
     require_claim(record, root, write.claim_epoch)
     if not record.is_active:
         return Decision(record)
-    return stopped_with_root(record, root, now_ms)
+    idle = replace(record, pending=0)
+    return replace_dataclass(stopped_with_root(idle, root, now_ms), withdraws_questions=record.pending > 0)
 
 
 def stopped_with_root(record: RunRecord, root: RunRecord, now_ms: int) -> Decision:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Collection, Sequence
 
+    from sidestep.model.errors import StoreUnavailable
     from sidestep.model.events import JournalEvent
+    from sidestep.model.problems import ArgsProblem
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord, RunResult, RunStatus, StepRecord
     from sidestep.model.writes import Append, StepOutput, Write
 
@@ -113,6 +116,10 @@ class RunStore(Protocol):
         """Call `listener` for every run that is deleted, in order with the commits; as `listen`."""
         ...
 
+    def listen_availability(self, listener: Callable[[StoreUnavailable | None], None]) -> Callable[[], None]:
+        """As `listen`: `listener` is called with why when the store stops taking writes, with None when it is back."""
+        ...
+
     async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
         """
         Store a new run with its source and its lease, durably; a nested run under its root's claim.
@@ -178,6 +185,14 @@ class RunStore(Protocol):
         """The journal after a sequence, in order, at most `limit` events."""
         ...
 
+    async def read_question(self, interaction_id: str) -> Question | None:
+        """The question as it is now, None when there is none of that id."""
+        ...
+
+    async def open_questions(self, run_id: str) -> Sequence[Question]:
+        """The open questions of a run, of a root: of its whole tree; oldest first."""
+        ...
+
     async def list_runs(self, run_filter: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRecord]:
         """Newest first; root runs only unless `parent_run_id` is given. One unreadable run never hides the others."""
         ...
@@ -205,6 +220,18 @@ class RunStore(Protocol):
 
     def watch(self, busy: bool | None) -> Future[Any]:
         """Look for other processes' commits often (True), seldom (False), or never (None); in force when that ends."""
+        ...
+
+
+class JsonSchemas(Protocol):
+    """Judges values by JSON Schemas that authors wrote; offline, in linear time."""
+
+    def why_invalid(self, schema: dict[str, Any]) -> str | None:
+        """Why that is no JSON Schema, for its author; None when it is one."""
+        ...
+
+    def problems(self, schema: dict[str, Any], value: Any) -> tuple[ArgsProblem, ...]:
+        """Every place where a value does not fit a valid schema, at most 20; none when it fits."""
         ...
 
 

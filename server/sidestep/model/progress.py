@@ -18,6 +18,7 @@ from sidestep.model.decision import Decision, StepLookup, put
 from sidestep.model.errors import LeaseLost, StepConflict
 from sidestep.model.events import EventBody, PhaseEntered, StepChanged
 from sidestep.model.run import RunRecord, RunStatus, StepCounts, StepRecord, StepStatus
+from sidestep.model.usage import Usage
 
 if TYPE_CHECKING:
     from sidestep.model.writes import Append, StepOutput
@@ -45,6 +46,7 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
         elif isinstance(body, StepChanged):
             before = rows.get(body.key) or step(body.key)
             row = _step_row(record, body, before, write.outputs.get(body.key), sequence, now_ms)
+            changed = _charge(changed, body)
             changed = replace(changed, steps=_count(changed.steps, before, body.status, record.claim_epoch))
             rows[body.key] = row
         bodies.append(body)
@@ -58,7 +60,7 @@ def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLo
     """Case (b) of the fence, or (c)."""
     kept: list[EventBody] = []
     rows: dict[str, StepRecord] = {}
-    counts = record.steps
+    changed = record
     claimed = (record.claim_epoch, root.claim_epoch)
     if record.status is RunStatus.INTERRUPTED and claimed == (write.claim_epoch, write.claim_epoch):
         for body in write.bodies:
@@ -70,11 +72,12 @@ def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLo
             late = replace(body, late=True)
             sequence = record.sequence + len(kept) + 1
             rows[body.key] = _step_row(record, late, before, write.outputs.get(body.key), sequence, now_ms)
-            counts = replace(counts, completed=counts.completed + 1)
+            counts = replace(changed.steps, completed=changed.steps.completed + 1)
+            changed = replace(_charge(changed, late), steps=counts)
             kept.append(late)
     if not kept:
         raise LeaseLost(run_id=record.run_id, claim_epoch=write.claim_epoch)
-    decision = put(record, replace(record, steps=counts, automatic_resumes=0), kept, now_ms, steps=rows.values())
+    decision = put(record, replace(changed, automatic_resumes=0), kept, now_ms, steps=rows.values())
     return replace_dataclass(decision, finishes_step=True)
 
 
@@ -90,7 +93,7 @@ def _step_row(
     if before is not None and before.status is StepStatus.COMPLETED:
         raise StepConflict(run_id=record.run_id, step_id=body.step_id)
     assert (output is not None) == (body.status is StepStatus.COMPLETED), "a completion, and only it, has an output"
-    started = body.status is StepStatus.STARTED
+    started = body.status in (StepStatus.QUEUED, StepStatus.STARTED)
     return StepRecord(
         step_id=body.step_id,
         key=body.key,
@@ -108,14 +111,24 @@ def _step_row(
         output_file=output.file if output else None,
         failure=body.error,
         wake_at_ms=body.wake_at_ms or (before.wake_at_ms if before else None),
+        session=body.session or (before.session if before else None),
+        usage=body.usage,
     )
 
 
 def _began(body: StepChanged, before: StepRecord | None, now_ms: int) -> int:
-    if body.status is StepStatus.STARTED or before is None:
+    if body.status in (StepStatus.QUEUED, StepStatus.STARTED) or before is None:
         return now_ms
     # A `started` record is lazy and may have been committed with the outcome: the duration tells when work began.
     return before.started_at_ms if body.duration_ms is None else min(before.started_at_ms, now_ms - body.duration_ms)
+
+
+def _charge(record: RunRecord, body: StepChanged) -> RunRecord:
+    """The sums on the run's row after a step's outcome."""
+    usage = body.usage or Usage()
+    if body.status is not StepStatus.COMPLETED:
+        return record if body.usage is None else replace(record, usage=record.usage.plus(usage))
+    return replace(record, usage=record.usage.plus(usage), finished=record.finished.plus(body.duration_ms or 0, usage))
 
 
 def _count(counts: StepCounts, before: StepRecord | None, status: StepStatus, claim_epoch: int) -> StepCounts:

@@ -7,7 +7,6 @@ Source: RFC 8785 in spirit: sorted keys, no insignificant white space, no NaN; n
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from typing import Any
 
@@ -30,6 +29,9 @@ def canonical_json(value: Any) -> str:
 
 def hash_text(text: str) -> str:
     """SHA-256 of UTF-8 text (lone surrogates survive), as 64 hex characters."""
+    # Imported late, here and below: it loads libcrypto, 3.5 MiB that a server without runs does not need.
+    import hashlib
+
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -55,6 +57,8 @@ def task_id(run_id: str, key: str, attempt: int) -> str:
 
 def child_run_id(run_id: str, key: str) -> str:
     """The id of the nested run that a step makes: derived, so that every execution of the step means the same run."""
+    import hashlib
+
     digest = hashlib.sha256(f"{run_id} {key}".encode()).digest()
     return "run_" + base64.b32encode(digest[:10]).decode("ascii").lower()
 

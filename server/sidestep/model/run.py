@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from sidestep.model.usage import Spent, Usage
+
 
 class RunStatus(enum.Enum):
     """Where a run is in its life."""
@@ -156,6 +158,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
     result: RunResult | None = None
     error: Failure | None = None
+    # What all its steps used, also failed ones; what its finished steps took, and of that what was there at the claim.
+    usage: Usage = Usage()
+    finished: Spent = Spent()
+    kept: Spent = Spent()
     # What the run was created with, for replay across versions.
     versions: dict[str, str] = {}
 
@@ -180,6 +186,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 class StepStatus(enum.Enum):
     """What a step's row says."""
 
+    QUEUED = "queued"  # Waits for a place; no work began.
     STARTED = "started"  # Work began; no outcome is stored.
     COMPLETED = "completed"  # The output is stored and will be replayed.
     FAILED = "failed"  # The failure is stored; it replays on resume and is done again on retry.
@@ -214,6 +221,9 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     # A sleep's end, fixed by its first start.
     wake_at_ms: int | None = None
+    # The agent's own session, to go on with.
+    session: str | None = None
+    usage: Usage | None = None
 
     @property
     def has_output(self) -> bool:

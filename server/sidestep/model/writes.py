@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sidestep.model.events import ChildChanged, Logged, PhaseEntered, StepChanged
+    from sidestep.model.events import RunnerEvent
+    from sidestep.model.questions import Question
     from sidestep.model.run import Attention, Failure, Owner, RunResult
     from sidestep.model.transitions import RunEvent
 
@@ -87,8 +88,40 @@ class Append:
 
     run_id: str
     claim_epoch: int
-    bodies: tuple[PhaseEntered | Logged | StepChanged | ChildChanged, ...]
+    bodies: tuple[RunnerEvent, ...]
     outputs: dict[str, StepOutput] = field(default_factory=dict[str, StepOutput])
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Put a question, under the root's claim; nothing when it is open or answered already."""
+
+    run_id: str
+    claim_epoch: int
+    question: Question
+
+    @property
+    def interaction_id(self) -> str:
+        return self.question.interaction_id
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer an open question; anybody may, in any status but completed and failed. `answer_json` is JSON text."""
+
+    run_id: str
+    interaction_id: str
+    answer_json: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Nobody waits for the answer any more, under the root's claim; nothing when the question is not open."""
+
+    run_id: str
+    claim_epoch: int
+    interaction_id: str
 
 
 @dataclass(frozen=True)
@@ -141,4 +174,5 @@ class Recover:
     dead_owner_id: str
 
 
-Write = Begin | Claim | Reopen | Suspend | Append | Finish | Background | Interrupt | Release | Recover
+QuestionWrite = Ask | Answer | Withdraw
+Write = Begin | Claim | Reopen | Suspend | Append | Finish | Background | Interrupt | Release | Recover | QuestionWrite

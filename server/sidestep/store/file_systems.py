@@ -23,7 +23,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-def network_file_system(path: Path, mount_table: Path) -> str | None:
+def network_file_system(path: str | Path, mount_table: str | Path) -> str | None:
     """
     The name of the network file system `path` stands on, or None when it is local or cannot be told.
 
@@ -35,7 +35,8 @@ def network_file_system(path: Path, mount_table: Path) -> str | None:
     if real.startswith("\\\\"):
         return "UNC path"
     try:
-        lines = mount_table.read_text("utf-8", "surrogateescape").splitlines()
+        with open(mount_table, encoding="utf-8", errors="surrogateescape") as table:
+            lines = table.read().splitlines()
     except OSError:
         return None
     deepest, found = -1, None

@@ -76,16 +76,14 @@ class ForeignCommits:
 
     def collect(self, connection: sqlite3.Connection, data_version: int) -> list[Committed | Deleted]:
         """
-        What others committed since the last look, in commit order; at most one entry per run and round of reading.
+        What others committed since the last look, in commit order; at most one entry per run with events.
 
         Must run inside a transaction, so that the rows, the events and `data_version` are of one moment.
         """
         if self._position is None or data_version == self._data_version:
             return []
-        told: list[Committed | Deleted] = []
         position, notice = self._position, self._notice
-        # Runs whose row as it is now was told with an event: a notice of the same row is no news.
-        runs_told: set[str] = set()
+        events: dict[int, list[JournalEvent]] = {}
         while True:
             rows = connection.execute(
                 "SELECT position, run, sequence, at_ms, CAST(body AS BLOB) FROM events WHERE position > ? "
@@ -94,12 +92,14 @@ class ForeignCommits:
             ).fetchall()
             if not rows:
                 break
-            commits = _by_run(connection, rows)
-            told.extend(commits)
-            runs_told.update(committed.record.run_id for committed in commits)
+            _sort_by_run(events, rows)
             position = rows[-1][0]
             if len(rows) < _EVENTS_READ_MAX:
                 break
+        commits = _with_rows(connection, events)
+        told: list[Committed | Deleted] = [*commits]
+        # Runs whose row as it is now was told with an event: a notice of the same row is no news.
+        runs_told = {committed.record.run_id for committed in commits}
         for number, run_id, deleted_from in notices_after(connection, notice):
             notice = number
             if deleted_from is not None:
@@ -112,16 +112,21 @@ class ForeignCommits:
         return told
 
 
-def _by_run(connection: sqlite3.Connection, rows: list[tuple[int, int, int, int, bytes]]) -> list[Committed]:
-    events: dict[int, list[JournalEvent]] = {}
+def _sort_by_run(events: dict[int, list[JournalEvent]], rows: list[tuple[int, int, int, int, bytes]]) -> None:
+    """Add events of one reading to those of their runs; runs stand in the order of their last event."""
     for position, run, sequence, at_ms, body in rows:
         try:
             event = decode_event(sequence, at_ms, body)
         except UNREADABLE:
             log.exception("an event of another process is unreadable", extra={"position": position})
             continue
-        # Taken out and put back: runs are told in the order of their last event.
-        events[run] = [*events.pop(run, []), event]
+        # Taken out and put back, at the end.
+        of_run = events.pop(run, [])
+        of_run.append(event)
+        events[run] = of_run
+
+
+def _with_rows(connection: sqlite3.Connection, events: dict[int, list[JournalEvent]]) -> list[Committed]:
     told: list[Committed] = []
     for run, its_events in events.items():
         row = connection.execute("SELECT CAST(record AS BLOB) FROM runs WHERE run = ?", (run,)).fetchone()

@@ -15,6 +15,8 @@ from sidestep.model.ports import Committed, Deleted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sidestep.model.errors import StoreUnavailable
+
 log = logging.getLogger("sidestep.store")
 
 T = TypeVar("T")
@@ -27,6 +29,8 @@ class Listeners:
         self._tokens = itertools.count()
         self._of_commits: dict[int, Callable[[Committed], None]] = {}
         self._of_deleted: dict[int, Callable[[Deleted], None]] = {}
+        self._of_availability: dict[int, Callable[[StoreUnavailable | None], None]] = {}
+        self._is_away = False
 
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
         """Call `listener` with each commit until the returned function is called."""
@@ -35,6 +39,17 @@ class Listeners:
     def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
         """Call `listener` with each deleted run until the returned function is called."""
         return self._add(self._of_deleted, listener)
+
+    def listen_availability(self, listener: Callable[[StoreUnavailable | None], None]) -> Callable[[], None]:
+        """Call `listener` when the store stops taking writes, with why, and with None when it takes them again."""
+        return self._add(self._of_availability, listener)
+
+    def tell_availability(self, why_not: StoreUnavailable | None) -> None:
+        """Call every listener when that is news; never raises."""
+        is_away = why_not is not None
+        if is_away is not self._is_away:
+            self._is_away = is_away
+            _tell(self._of_availability, why_not, "")
 
     def tell(self, told: Committed | Deleted) -> None:
         """Call every listener; never raises."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sidestep.store.place import DATABASE_NAME, STORE_VARIABLE, database_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STORE_VARIABLE = "SIDESTEP_STORE"
-DATABASE_NAME = "sidestep.db"
+__all__ = ["DATABASE_NAME", "STORE_VARIABLE", "StoreLocation", "store_location"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class StoreLocation:
         return self.database.with_name(self.database.name + "-results")
 
     @property
+    def worktrees(self) -> Path:
+        """Agents' worktrees and patches, and what is known of patches being applied."""
+        return self.database.with_name(self.database.name + "-worktrees")
+
+    @property
     def owners(self) -> Path:
         """One locked file per living process that opened the store."""
         return self.database.with_name(self.database.name + "-owners")
@@ -53,11 +59,4 @@ def store_location(explicit: str | Path | None, environment: Mapping[str, str]) 
         explicit: What `--store` named: a database file that need not exist yet; relative to the working folder.
         environment: The process's environment.
     """
-    named = explicit or environment.get(STORE_VARIABLE)
-    if named:
-        # Symbolic links are kept: the person named this path, and messages repeat it.
-        return StoreLocation(Path(named).expanduser().absolute())
-    # Imported late: it costs as much as all of the store's own modules and most callers name a path.
-    import platformdirs
-
-    return StoreLocation(platformdirs.user_state_path("sidestep", appauthor=False) / DATABASE_NAME)
+    return StoreLocation(Path(database_path(explicit, environment)))

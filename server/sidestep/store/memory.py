@@ -15,17 +15,26 @@ from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace as replace_record
 
-from sidestep.model.errors import InvalidTransition, RunNotFound
+from sidestep.model.errors import InvalidTransition, RunNotFound, StoreUnavailable
 from sidestep.model.events import JournalEvent, decode_body
 from sidestep.model.journal import created, decide
 from sidestep.model.nested import created_under, stopped_with_root
 from sidestep.model.ports import Committed, Deleted, Page
+from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import RunResult
-from sidestep.model.writes import StepOutput
+from sidestep.model.writes import Answer, Ask, StepOutput, Withdraw
 from sidestep.store.faults import closed_store
 from sidestep.store.listeners import Listeners
-from sidestep.store.memory_journal import MemoryJournal, StoredRun, list_place, matches_filter, put_decision
+from sidestep.store.memory_journal import (
+    MemoryJournal,
+    StoredRun,
+    list_place,
+    matches_filter,
+    open_questions,
+    put_decision,
+    withdraw_questions,
+)
 from sidestep.store.outputs import damaged_output, exceeds_utf8
 from sidestep.store.paging import run_cursor, run_place, step_place
 from sidestep.store.queries import damaged_source
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from sidestep.model.ports import Clock, RunFilter
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord, StepRecord
     from sidestep.model.writes import Append, Write
     from sidestep.settings import Settings
@@ -57,7 +67,7 @@ class InMemoryRunStore:
     def __init__(self, clock: Clock, settings: Settings, journal: MemoryJournal | None = None) -> None:
         self._clock = clock
         self._settings = settings
-        self._journal = MemoryJournal() if journal is None else journal
+        self.journal = self._journal = MemoryJournal() if journal is None else journal
         self._journal.stores.append(self)
         self._listeners = Listeners()
         self._queue: list[tuple[Callable[[int], Applied], asyncio.Future[Any]]] = []
@@ -91,6 +101,9 @@ class InMemoryRunStore:
 
     def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
         return self._listeners.listen_deleted(listener)
+
+    def listen_availability(self, listener: Callable[[StoreUnavailable | None], None]) -> Callable[[], None]:
+        return self._listeners.listen_availability(listener)
 
     def watch(self, busy: bool | None) -> asyncio.Future[Any]:
         """As `SqliteRunStore.watch`; the pace makes no difference."""
@@ -178,6 +191,14 @@ class InMemoryRunStore:
             for sequence, (at_ms, body) in enumerate(chosen, start=first + 1)
         ]
 
+    async def read_question(self, interaction_id: str) -> Question | None:
+        self._require_usable()
+        found = (run.questions.get(interaction_id) for run in self._journal.runs.values())
+        return next((question for question in found if question is not None), None)
+
+    async def open_questions(self, run_id: str) -> Sequence[Question]:
+        return open_questions(self._journal, self._run(run_id).record)
+
     async def list_runs(self, run_filter: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRecord]:
         """Raises ValueError when `cursor` is no cursor of such a page."""
         self._require_usable()
@@ -249,6 +270,9 @@ class InMemoryRunStore:
             settled.append((answer, applied.answer, None))
             for told in applied.told:
                 self._tell(told)
+        if settled:
+            away = (error for _, _, error in settled if isinstance(error, StoreUnavailable))
+            self._listeners.tell_availability(next(away, None))
         for answer, value, error in settled:
             if answer.done():
                 continue
@@ -298,7 +322,10 @@ class InMemoryRunStore:
             return run.steps[key][1] if key in run.steps else None
 
         root = record if record.is_root else self._run(record.root_run_id).record
-        decision = decide(record, root, write, step, now_ms)
+        if isinstance(write, Ask | Answer | Withdraw):
+            decision = decide_question(record, root, write, run.questions.get(write.interaction_id), now_ms)
+        else:
+            decision = decide(record, root, write, step, now_ms)
         if decision.record == record and not decision.events:
             return Applied(record)
         for one in decision.steps:
@@ -310,13 +337,27 @@ class InMemoryRunStore:
                 self._journal.outputs[name] = self._kept[name]
         put_decision(run, decision)
         others: list[Committed] = []
-        if decision.finishes_step and not record.is_root and root.automatic_resumes:
-            root_run = self._run(root.run_id)
-            root_run.record = replace_record(root, automatic_resumes=0)
-            others.append(Committed(root_run.record, ()))
+        counted = root
+        if decision.finishes_step:
+            counted = replace_record(counted, automatic_resumes=0)
+        pending = decision.pending
+        if decision.withdraws_questions:
+            withdrawn = withdraw_questions(self._journal, decision.record)
+            pending -= sum(withdrawn.values())
+            others += [self._counted(run_id, pending=0) for run_id in withdrawn if run_id != record.run_id]
+        if not record.is_root:
+            counted = replace_record(counted, pending=counted.pending + pending)
+            if counted != root:
+                self._run(root.run_id).record = counted
+                others.append(Committed(counted, ()))
         if decision.stops_members:
             others += self._stop_members(decision.record, now_ms)
         return Applied(decision.record, (Committed(decision.record, decision.events), *others))
+
+    def _counted(self, run_id: str, pending: int) -> Committed:
+        run = self._run(run_id)
+        run.record = replace_record(run.record, pending=pending)
+        return Committed(run.record, ())
 
     def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
         """Stop every nested run of the tree that is active."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from sidestep.model.events import encode_body
+from sidestep.model.events import InteractionStatus, encode_body
 from sidestep.model.run import RunStatus, StepStatus
 from sidestep.store.rows import search_words
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sidestep.model.errors import StoreUnavailable
     from sidestep.model.journal import Decision
     from sidestep.model.ports import RunFilter
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord, StepRecord
     from sidestep.store.memory import InMemoryRunStore
 
@@ -32,6 +33,8 @@ class StoredRun:
     record: RunRecord
     events: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
     steps: dict[str, tuple[int, StepRecord]] = field(default_factory=dict[str, "tuple[int, StepRecord]"])
+    # By interaction id, in the order they were first asked.
+    questions: dict[str, Question] = field(default_factory=dict[str, "Question"])
 
 
 @dataclass
@@ -66,10 +69,35 @@ def put_decision(run: StoredRun, decision: Decision) -> None:
     for step in decision.steps:
         first = run.steps[step.key][0] if step.key in run.steps else step.sequence
         run.steps[step.key] = (first, step)
+    if decision.question is not None:
+        run.questions[decision.question.interaction_id] = decision.question
     if decision.supersede_failed:
         for key, (first, step) in run.steps.items():
             if step.status is StepStatus.FAILED:
                 run.steps[key] = (first, replace(step, status=StepStatus.SUPERSEDED))
+
+
+def open_questions(journal: MemoryJournal, record: RunRecord) -> list[Question]:
+    """What is open of a run, of a root: of its tree; oldest first."""
+    found = [question for run in _members(journal, record) for question in run.questions.values() if question.is_open]
+    return sorted(found, key=lambda question: (question.asked_at_ms, question.interaction_id))
+
+
+def withdraw_questions(journal: MemoryJournal, record: RunRecord) -> dict[str, int]:
+    """Withdraw what is open of a run, of a root: of its tree; answers how many questions of each run that were."""
+    withdrawn: dict[str, int] = {}
+    for run in _members(journal, record):
+        opened = [question for question in run.questions.values() if question.is_open]
+        for question in opened:
+            run.questions[question.interaction_id] = replace(question, status=InteractionStatus.WITHDRAWN)
+        if opened:
+            withdrawn[run.record.run_id] = len(opened)
+    return withdrawn
+
+
+def _members(journal: MemoryJournal, record: RunRecord) -> list[StoredRun]:
+    runs = journal.runs.values()
+    return [run for run in runs if record.run_id in (run.record.run_id, record.is_root and run.record.root_run_id)]
 
 
 def list_place(record: RunRecord) -> tuple[int, str]:

@@ -40,8 +40,13 @@ def _sql(name: str) -> str:
     return Path(__file__).with_name(name).read_text("utf-8")
 
 
-# Version 1 refuses every newer store, so what its runs are doing could not be stored any more.
-CURRENT = Schema(2, {0: _sql("schema.sql"), 1: _sql("schema_2.sql")}, breaking=frozenset({1}))
+# Version 1 refuses every newer store, and version 2 cannot read questions, so what their runs are doing could not be
+# stored any more.
+CURRENT = Schema(
+    3,
+    {0: _sql("schema.sql"), 1: _sql("schema_2.sql"), 2: _sql("schema_3.sql")},
+    breaking=frozenset({1, 2}),
+)
 
 
 def stored_version(connection: sqlite3.Connection) -> int:

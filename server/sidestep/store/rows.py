@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from sidestep.model.events import EventBody, JournalEvent, decode_body, encode_body
 from sidestep.model.run import Failure, RunRecord, StepRecord, StepStatus
+from sidestep.model.usage import Usage
 
 KEY_BYTES = 16
 
@@ -40,6 +41,8 @@ class _StepDetails(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     line: int | None = None
     failure: Failure | None = None
     wake_at_ms: int | None = None
+    session: str | None = None
+    usage: Usage | None = None
 
 
 _NO_DETAILS = _StepDetails()
@@ -133,7 +136,13 @@ STEP_SELECTED_WITHOUT_OUTPUT = f"{_STEP_READ}, NULL"
 def step_values(step: StepRecord) -> tuple[Any, ...]:
     """Parameters for `STEP_COLUMNS`."""
     details = _StepDetails(
-        title=step.title, phase=step.phase, line=step.line, failure=step.failure, wake_at_ms=step.wake_at_ms
+        title=step.title,
+        phase=step.phase,
+        line=step.line,
+        failure=step.failure,
+        wake_at_ms=step.wake_at_ms,
+        session=step.session,
+        usage=step.usage,
     )
     return (
         step.step_id,
@@ -173,6 +182,8 @@ def decode_step(row: tuple[Any, ...]) -> StepRecord:
         line=details.line,
         failure=details.failure,
         wake_at_ms=details.wake_at_ms,
+        session=details.session,
+        usage=details.usage,
         output_file=row[11],
         output_json=None if row[12] is None else unpack_text(row[12]),
     )

@@ -22,6 +22,7 @@ from sidestep.store.faults import closed_store
 from sidestep.store.listeners import Listeners
 from sidestep.store.migrations import CURRENT
 from sidestep.store.outputs import OutputFolder, exceeds_utf8
+from sidestep.store.questions import open_questions, read_question
 from sidestep.store.reader import Reader
 from sidestep.store.results import ResultFolder
 from sidestep.store.sweep import sweep
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
+    from sidestep.model.errors import StoreUnavailable
     from sidestep.model.events import JournalEvent
     from sidestep.model.ports import Clock, Committed, Deleted, Page, RunFilter
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord, RunResult, StepRecord
     from sidestep.settings import Settings
     from sidestep.store.location import StoreLocation
@@ -119,6 +122,7 @@ class SqliteRunStore:
                 lambda connection: Tables(connection, self._outputs, self._restore_output),
                 self._clock,
                 self._listeners.tell,
+                self._listeners.tell_availability,
                 self._settings.lazy_write_ms / 1000,
             )
             self._parts = _Parts(writer, reader, CallThread("sidestep-files"))
@@ -140,6 +144,9 @@ class SqliteRunStore:
 
     def listen_deleted(self, listener: Callable[[Deleted], None]) -> Callable[[], None]:
         return self._listeners.listen_deleted(listener)
+
+    def listen_availability(self, listener: Callable[[StoreUnavailable | None], None]) -> Callable[[], None]:
+        return self._listeners.listen_availability(listener)
 
     def watch(self, busy: bool | None) -> asyncio.Future[Any]:
         """
@@ -215,6 +222,12 @@ class SqliteRunStore:
         return await self._open_parts.reader.read(
             lambda connection: queries.read_events(connection, run_id, after_sequence, limit)
         )
+
+    async def read_question(self, interaction_id: str) -> Question | None:
+        return await self._open_parts.reader.read(lambda connection: read_question(connection, interaction_id))
+
+    async def open_questions(self, run_id: str) -> Sequence[Question]:
+        return await self._open_parts.reader.read(lambda connection: open_questions(connection, run_id))
 
     async def list_runs(self, run_filter: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRecord]:
         """Raises ValueError when `cursor` is no cursor of such a page."""

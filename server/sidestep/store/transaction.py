@@ -20,9 +20,12 @@ from sidestep.model.errors import DataDamaged, InvalidTransition, RunNotFound, S
 from sidestep.model.journal import created, decide
 from sidestep.model.nested import created_under, stopped_with_root
 from sidestep.model.ports import Committed, Deleted
+from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import ACTIVE, STOPPED, RunRecord, RunStatus, StepStatus
+from sidestep.model.writes import Answer, Ask, Withdraw
 from sidestep.store.notices import Notices
+from sidestep.store.questions import encode_question, open_of_tree, put_question, read_question, withdraw_question
 from sidestep.store.row_cache import RowCache
 from sidestep.store.rows import encode_event_body, encode_record, inputs_of, pack_text, search_words
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
 
+    from sidestep.model.decision import Decision
     from sidestep.model.run import StepRecord
     from sidestep.model.writes import Write
     from sidestep.store.outputs import OutputFolder
@@ -143,12 +147,17 @@ class Tables:
         row = self._rows.row(write.run_id)
         record = row.record
         root = record if record.is_root else self._rows.row(record.root_run_id).record
-        decision = decide(record, root, write, partial(self._rows.step, row), now_ms)
+        if isinstance(write, Ask | Answer | Withdraw):
+            question = read_question(self._connection, write.interaction_id)
+            decision = decide_question(record, root, write, question, now_ms)
+        else:
+            decision = decide(record, root, write, partial(self._rows.step, row), now_ms)
         after = decision.record
         if after is record or (not decision.events and after == record):
             return Applied(record)
         assert not decision.events or decision.events[0].sequence == record.sequence + 1, "sequences have no gap"
         self._require_outputs(decision.steps)
+        encoded = None if decision.question is None else encode_question(decision.question)
         self._rows.put(row, after, decision.events, decision.steps)
         if not decision.events:
             self._notices.row_changed(after.run_id)
@@ -158,15 +167,40 @@ class Tables:
                 "UPDATE steps SET status = ? WHERE run = ? AND status = ?",
                 (StepStatus.SUPERSEDED.value, row.run, StepStatus.FAILED.value),
             )
-        others: list[Committed] = []
-        if decision.finishes_step and not record.is_root and root.automatic_resumes:
-            # An automatic resume of the tree has made progress.
-            counted = replace(root, automatic_resumes=0)
-            self._rows.put(self._rows.row(root.run_id), counted, (), ())
-            others.append(Committed(counted, ()))
+        if decision.question is not None and encoded is not None:
+            put_question(self._connection, row.run, decision.question, encoded)
+        others = self._recount(record, root, decision)
         if decision.stops_members:
             others += self._stop_members(after, now_ms)
         return Applied(after, (Committed(after, decision.events), *others))
+
+    def _recount(self, record: RunRecord, root: RunRecord, decision: Decision) -> list[Committed]:
+        """Withdraw what the decision closes, and bring the counts of the other rows of the tree into line."""
+        told: list[Committed] = []
+        counted, pending = root, decision.pending
+        if decision.finishes_step:
+            # An automatic resume of the tree has made progress.
+            counted = replace(counted, automatic_resumes=0)
+        if decision.withdraws_questions:
+            for run, question in open_of_tree(self._connection, root.run_id):
+                if not record.is_root and question.run_id != record.run_id:
+                    continue
+                withdraw_question(self._connection, run, question)
+                pending -= 1
+                member = self._rows.row(question.run_id).record
+                if member.run_id != record.run_id and member.pending:
+                    told.append(self._changed(replace(member, pending=0)))
+        if not record.is_root:
+            counted = replace(counted, pending=max(0, counted.pending + pending))
+            if counted != root:
+                told.append(self._changed(counted))
+        return told
+
+    def _changed(self, record: RunRecord) -> Committed:
+        """Put a row that changes without an event."""
+        self._rows.put(self._rows.row(record.run_id), record, (), ())
+        self._notices.row_changed(record.run_id)
+        return Committed(record, ())
 
     def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
         """Stop every nested run of the tree that is active: in the transaction that stops its root."""
@@ -216,7 +250,7 @@ class Tables:
         for run, member in tree:
             named = "SELECT output_file FROM steps WHERE run = ? AND output_file IS NOT NULL"
             files.update(name for (name,) in self._connection.execute(named, (run,)))
-            for table in ("steps", "events", "inputs", "runs"):
+            for table in ("steps", "events", "inputs", "questions", "runs"):
                 self._connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
             self._rows.drop(member)
         self._notices.deleted(run_id, folder)

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from sidestep.model.errors import StoreUnavailable
 from sidestep.store.faults import closed_store
 from sidestep.store.writer_thread import Delivery, Job, Pace, Stop, WriterThread
 
@@ -38,6 +39,7 @@ class Writer:
 
     Args:
         tell: Called on the loop with each commit, own and foreign, in commit order; must not raise.
+        tell_availability: Called on the loop after each write with why the store took none, or None; must not raise.
         lazy_write_s: How long a lazy write waits for a durable one to ride with.
     """
 
@@ -47,10 +49,12 @@ class Writer:
         make_tables: Callable[[sqlite3.Connection], Tables],
         clock: Clock,
         tell: Callable[[Committed | Deleted], None],
+        tell_availability: Callable[[StoreUnavailable | None], None],
         lazy_write_s: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tell = tell
+        self._tell_availability = tell_availability
         self._lazy_write_s = lazy_write_s
         # Oldest first.
         self._lazy: list[Job] = []
@@ -141,6 +145,9 @@ class Writer:
                 answer.set_exception(settled.error)
             else:
                 answer.set_result(settled.value)
+        if delivery.settled:
+            away = (each.error for each in delivery.settled if isinstance(each.error, StoreUnavailable))
+            self._tell_availability(next(away, None))
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:

@@ -61,6 +61,23 @@ async def test_c4_a_folder_in_place_of_the_store(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_c4_listeners_hear_that_it_is_away_and_that_it_is_back_once_each(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.mkdir()
+    store = make(path)
+    heard: list[StoreUnavailable | None] = []
+    store.listen_availability(heard.append)
+    await check_refused(store, "is a folder")
+    assert len(heard) == 1
+    assert heard[0] is not None
+    assert "is a folder" in heard[0].what
+    path.rmdir()
+    await store.create(new_run(), SOURCE)
+    await running(store, 2)
+    assert heard[1:] == [None]
+    await store.close()
+
+
 async def test_c4_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = make(tmp_path / "file" / "sub" / "store.db")

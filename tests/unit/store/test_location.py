@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from sidestep.store.location import StoreLocation, store_location
+from sidestep.store.place import user_folder
 
 
 def test_an_explicit_path_wins_over_the_environment_and_that_over_the_default() -> None:
@@ -31,6 +33,20 @@ def test_two_stores_in_one_folder_share_no_files() -> None:
     first, second = StoreLocation(Path("/x/a.db")), StoreLocation(Path("/x/b.db"))
     assert len({first.outputs, first.owners, second.outputs, second.owners}) == 4
     assert {first.outputs.parent, first.owners.parent, first.folder} == {Path("/x")}
+
+
+@pytest.mark.parametrize("state", [None, "", "relative", "/other/state"])
+@pytest.mark.parametrize("home", [None, "", "relative", "/home/somebody"])
+def test_the_users_folders_are_those_that_platformdirs_names(
+    monkeypatch: pytest.MonkeyPatch, state: str | None, home: str | None
+) -> None:
+    for name, value in (("XDG_STATE_HOME", state), ("XDG_CONFIG_HOME", state), ("HOME", home)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert user_folder("state") == platformdirs.user_state_dir("sidestep", appauthor=False)
+    assert user_folder("config") == platformdirs.user_config_dir("sidestep", appauthor=False)
 
 
 @pytest.mark.slow

@@ -1,0 +1,234 @@
+"""
+What an `agent` step exchanges with the agent that does it, and the ports of agents.
+
+An agent is opened for one step and prompted in turns: first with the step's prompt; again when its answer did not fit
+the schema (V1), or when its time is nearly up and it is to report what it has (T1). Counting attempts, validating,
+timing and journaling are the engine's (`engine/agent_steps.py`); talking to a program, or to the host, is an agent's.
+Nothing here knows ACP, JSON-RPC or processes.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import Semaphore
+    from collections.abc import Awaitable, Callable
+
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.run import Failure
+    from sidestep.model.usage import Usage
+
+
+class PermissionPolicy(enum.Enum):
+    """Who decides what a step may do."""
+
+    ALLOW = "allow"  # Nobody is asked.
+    ASK = "ask"  # A person is, each time.
+    DENY = "deny"  # Nothing is permitted; also where nobody could be asked.
+
+
+@dataclass(frozen=True)
+class PermissionOption:
+    """One answer an agent offers. `kind` is "allow_once", "allow_always", "reject_once" or "reject_always"."""
+
+    option_id: str
+    title: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class PermissionRequest:
+    """
+    An agent wants to do something that a person may refuse.
+
+    Attributes:
+        title: One line: what it wants to do.
+        detail: More of it, for people; may be None.
+    """
+
+    title: str
+    detail: str | None
+    options: tuple[PermissionOption, ...]
+
+
+@dataclass(frozen=True)
+class AgentTask:
+    """
+    One `agent` step, for the agent that does it.
+
+    Attributes:
+        key: The step's replay key; `inputHash` on the wire.
+        task_id: The same whenever this attempt of the step is delivered; who does the work deduplicates by it.
+        attempt: Executions of the step, 1-based.
+        redelivery: The task may have been delivered before.
+        prompt: The author's prompt, without anything added.
+        schema: JSON Schema the answer has to fit, or None for text.
+        cwd: Absolute path of the folder to work in.
+        session: The agent's own session of an earlier execution of this step, or None; a hint.
+        require_claim: As `StepRequest.require_claim`: to be awaited after a process group was written down and before
+            the program may begin.
+        emit: As `StepRequest.emit`.
+        told: One line on what the agent is doing; shown, never stored.
+        permit: Has the permission decided by the policy or a person; answers the option's id, None for a refusal that
+            the agent has no option for. Raises Aborted.
+        keep_session: Stores the agent's session id, so that a later execution can go on with it.
+    """
+
+    run_id: str
+    step_id: str
+    key: str
+    task_id: str
+    attempt: int
+    redelivery: bool
+    prompt: str
+    schema: dict[str, Any] | None
+    cwd: str
+    title: str | None
+    timeout_s: float | None
+    session: str | None
+    require_claim: Callable[[], Awaitable[None]]
+    emit: Callable[[str, bytes], None]
+    told: Callable[[str], None]
+    permit: Callable[[PermissionRequest], Awaitable[str | None]]
+    keep_session: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class AgentReply:
+    """
+    What one turn came to.
+
+    Attributes:
+        text: The agent's report; for an agent with `gives_data` None when it gave data instead.
+        data: What it gave as data; looked at only with `has_data`.
+        usage: Of this turn alone; None when the agent does not say.
+    """
+
+    text: str | None
+    data: Any = None
+    has_data: bool = False
+    usage: Usage | None = None
+
+
+class AgentFailed(Exception):
+    """The agent could not do a turn; `failure` is what the step fails with (V2: never counted as an attempt)."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class AgentSession(Protocol):
+    """An opened agent. Close it whatever happened."""
+
+    async def prompt(self, text: str, signal: AbortSignal) -> AgentReply:
+        """
+        One turn: the whole text the agent gets, and what it comes to.
+
+        May be called again after it returned, and with `can_go_on` after it raised Aborted.
+
+        Raises:
+            Aborted: the signal fired; the turn is over. Without `can_go_on` everything the session started is gone,
+                with it the agent waits for another prompt, or for `close`.
+            AgentFailed.
+        """
+        ...
+
+    @property
+    def can_go_on(self) -> bool:
+        """
+        Whether the agent keeps the conversation: a turn that was cut short leaves one that can be prompted again (T1),
+        and a further prompt need not repeat what was said. Otherwise each prompt stands alone.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the agent; on return nothing it started is left. Idempotent; safe in a cancelled task."""
+        ...
+
+
+class Agent(Protocol):
+    """A configured agent."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def places(self) -> Semaphore | None:
+        """How many tasks it does at once; None for any number."""
+        ...
+
+    @property
+    def gives_data(self) -> bool:
+        """Whether it takes `AgentTask.schema` itself and answers with data; else the schema is put into the prompt."""
+        ...
+
+    async def open(self, task: AgentTask, signal: AbortSignal) -> AgentSession:
+        """
+        Get ready to be prompted.
+
+        Raises:
+            Aborted: the signal fired, and nothing is left.
+            AgentFailed: it cannot be started; `infrastructure`, with what to do.
+        """
+        ...
+
+
+class Agents(Protocol):
+    """The configured agents of a workspace folder."""
+
+    def why_not(self, name: str | None, folder: str) -> str | None:
+        """Why there is no such agent (for the script's author: which there are, what to configure), or None."""
+        ...
+
+    def find(self, name: str | None, folder: str) -> Agent:
+        """The agent of that name, or the default one; only where `why_not` is None."""
+        ...
+
+
+@dataclass(frozen=True)
+class PatchInfo:
+    """What an agent changed in its worktree; `apply_patch` takes it by its id."""
+
+    patch_id: str
+    files: tuple[str, ...]
+    additions: int
+    deletions: int
+
+
+class Worktree(Protocol):
+    """A copy of the workspace for one step."""
+
+    @property
+    def cwd(self) -> str:
+        """Absolute path of the folder in it that stands for the workspace folder."""
+        ...
+
+    async def collect(self, signal: AbortSignal) -> PatchInfo:
+        """Store what changed since it was made; the patch is durable on return. Raises AgentFailed, Aborted."""
+        ...
+
+
+class Worktrees(Protocol):
+    """Copies of workspaces, made of the last commit and everything uncommitted; never inside the repository."""
+
+    async def open(self, run_id: str, key: str, folder: str, signal: AbortSignal) -> Worktree:
+        """
+        The step's worktree: made, or as an earlier execution left it.
+
+        Raises:
+            Aborted.
+            AgentFailed: the folder is in no git repository, or git refuses.
+        """
+        ...
+
+    async def remove_run(self, run_id: str) -> None:
+        """Remove a run's worktrees and what is known of its patches; never raises for what is gone."""
+        ...
+
+    async def run_ids(self) -> list[str]:
+        """The runs that have left something here."""
+        ...
