@@ -40,8 +40,8 @@ _ENV_PROGRAM = "/usr/bin/env"
 _STDOUT, _STDERR = 1, 2
 
 
-class _StandardInput(asyncio.BaseProtocol):
-    """Our end of a child's standard input while text is left to write."""
+class ChildInput(asyncio.BaseProtocol):
+    """Our end of a child's standard input, once the gate is open."""
 
     def __init__(self) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -55,11 +55,20 @@ class _StandardInput(asyncio.BaseProtocol):
         self._transport = None
         self.closed.set_result(None)
 
-    def write_all(self, data: bytes) -> None:
-        """Write in the background, then close."""
-        assert self._transport is not None, "connected before it is written to"
-        self._transport.write(data)
-        self._transport.close()
+    @property
+    def unread_bytes(self) -> int:
+        """What was written and did not yet fit into the pipe: nothing waits for a child to read."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def write(self, data: bytes) -> None:
+        """Write in the background; what comes after the child closed its input, or we did, is dropped."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def end(self) -> None:
+        """Close when everything is written. Idempotent."""
+        if self._transport is not None:
+            self._transport.close()
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -72,6 +81,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     Attributes:
         group_id: Its process id, its group's and its session's.
+        stdout, stderr: The end of each stream.
         exited_at: Loop time of the leader's end, None before.
     """
 
@@ -84,12 +94,14 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._open_streams = {_STDOUT, _STDERR}
         # Ends with the leader.
         self.exited: asyncio.Future[None] = self._loop.create_future()
+        # Ends when nobody holds the standard output any more, or the child closed it.
+        self.stdout_ended: asyncio.Future[None] = self._loop.create_future()
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.SubprocessTransport | None = None
         # Our end of the child's standard input: a descriptor until the gate opens, then a writer when there is text.
         self._stdin_fd: int | None = None
-        self._stdin: _StandardInput | None = None
+        self._stdin: ChildInput | None = None
 
     @property
     def group_id(self) -> int:
@@ -108,9 +120,27 @@ class ChildProcess(asyncio.SubprocessProtocol):
             with os.fdopen(fd, "wb", buffering=0) as pipe, contextlib.suppress(BrokenPipeError):
                 pipe.write(b"\n")
             return
-        self._stdin = writer = _StandardInput()
+        writer = await self._connect_input(fd)
+        writer.write(b"\n" + stdin.encode())
+        writer.end()
+
+    async def open_gate_to_talk(self) -> ChildInput:
+        """Let the program run, with a standard input that stays open for what is to be said to it."""
+        if sys.platform == "win32":
+            writer = ChildInput()
+            writer.connection_made(cast("asyncio.WriteTransport", self._started.get_pipe_transport(0)))
+            return writer
+        assert self._stdin_fd is not None, "the gate opens once"
+        fd, self._stdin_fd = self._stdin_fd, None
+        writer = await self._connect_input(fd)
+        writer.write(b"\n")
+        return writer
+
+    async def _connect_input(self, fd: int) -> ChildInput:
+        # Kept before the wait: `close` has to find it when this is cancelled.
+        self._stdin = writer = ChildInput()
         await self._loop.connect_write_pipe(lambda: writer, os.fdopen(fd, "wb", buffering=0))
-        writer.write_all(b"\n" + stdin.encode())
+        return writer
 
     async def wait(self) -> int:
         """
@@ -160,6 +190,8 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         self._open_streams.discard(fd)
+        if fd == _STDOUT:
+            self.stdout_ended.set_result(None)
         if not self._open_streams and not self._drained.done():
             self._drained.set_result(None)
 
