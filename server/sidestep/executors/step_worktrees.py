@@ -1,0 +1,64 @@
+"""
+What the engine sees of worktrees and patches: the `Worktrees` port on git, and the end of what a run left there.
+
+Making, reading and applying are `worktrees.py`'s and `patches.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidestep.executors.patches import Patches
+from sidestep.executors.worktrees import Worktrees
+from sidestep.model.agents import PatchInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sidestep.executors.git import Git
+    from sidestep.executors.worktrees import Worktree
+    from sidestep.model.abort import AbortSignal
+
+
+@dataclass(frozen=True)
+class OpenWorktree:
+    """One step's worktree."""
+
+    worktrees: Worktrees
+    worktree: Worktree
+
+    @property
+    def cwd(self) -> str:
+        return self.worktree.cwd
+
+    async def collect(self, signal: AbortSignal) -> PatchInfo:
+        """See `model.agents.Worktree`."""
+        patch = await self.worktrees.collect(self.worktree, signal)
+        return PatchInfo(patch.patch_id, patch.files, patch.additions, patch.deletions)
+
+
+class StepWorktrees:
+    """
+    The `Worktrees` port.
+
+    Args:
+        state_folder: Of the store; made when it is first needed.
+    """
+
+    def __init__(self, state_folder: Path, git: Git) -> None:
+        self._folder = state_folder
+        self._worktrees = Worktrees(state_folder, git)
+        self.patches = Patches(state_folder, git)
+
+    async def open(self, run_id: str, key: str, folder: str, signal: AbortSignal) -> OpenWorktree:
+        return OpenWorktree(self._worktrees, await self._worktrees.open(run_id, key, folder, signal))
+
+    async def remove_run(self, run_id: str) -> None:
+        if await asyncio.to_thread(self._folder.is_dir):
+            await self._worktrees.remove_run(run_id)
+            await self.patches.forget_run(run_id)
+
+    async def run_ids(self) -> list[str]:
+        return sorted({*await self._worktrees.runs(), *await self.patches.runs()})
