@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 GOOD = '"""Good."""\nasync def main():\n    return "good"\n'
+BUILT_IN = ["implement", "repo-report", "research", "review"]
 BAD = "import nothing\n\nasync def main():\n    return 1\n"
 
 
@@ -32,7 +33,8 @@ def test_scripts_lists_the_projects_and_the_built_in_ones(cli: CommandLine) -> N
     assert "cannot run: " in lines["bad"]
     assert " builtin " in lines["repo-report"]
     listed = json.loads(cli("scripts", "--json").out)["scripts"]
-    assert {each["name"]: each["runnable"] for each in listed} == {"bad": False, "good": True, "repo-report": True}
+    runnable = {each["name"]: each["runnable"] for each in listed}
+    assert runnable == {"bad": False, "good": True, **dict.fromkeys(BUILT_IN, True)}
 
 
 def test_a_new_script_runs_as_it_is_and_is_never_overwritten(cli: CommandLine) -> None:
@@ -48,6 +50,49 @@ def test_a_new_script_runs_as_it_is_and_is_never_overwritten(cli: CommandLine) -
     refused = cli("scripts", "new", "mine")
     assert refused.exit == 2
     assert path.read_text() == "mine"
+
+
+def test_a_new_script_says_what_to_do_next(cli: CommandLine) -> None:
+    said = cli("scripts", "new", "mine")
+    next_ones = [line.rpartition("  ")[2] for line in said.err.splitlines()[1:]]
+    assert next_ones == [
+        ".sidestep/workflows/mine.py",
+        "sidestep validate .sidestep/workflows/mine.py",
+        "sidestep run mine --help",
+        "sidestep run mine",
+        "sidestep guide",
+    ]
+    for words in next_ones[1:]:
+        assert cli(*words.split()[1:]).exit == 0
+
+
+@pytest.mark.parametrize("builtin", BUILT_IN)
+def test_a_new_script_may_begin_from_a_built_in_one(cli: CommandLine, builtin: str) -> None:
+    said = cli("scripts", "new", "mine", "--from", builtin)
+    assert said.exit == 0
+    assert "instead of the built-in one" not in said.err
+    assert cli("validate", said.out.strip()).exit == 0
+    assert cli("run", "mine", "--help").out.partition("\n")[2] != ""
+    source = (cli.workflows / "mine.py").read_text()
+    assert "from sidestep import " in source
+    refused = cli("scripts", "new", "mine", "--from", "repo-report")
+    assert refused.exit == 2
+    assert (cli.workflows / "mine.py").read_text() == source
+
+
+def test_one_that_takes_a_built_in_ones_name_says_so(cli: CommandLine) -> None:
+    """D1"""
+    said = cli("scripts", "new", "review", "--from", "review")
+    assert "`sidestep run review` is this one here, instead of the built-in one" in said.err
+    assert " project " in next(line for line in cli("scripts").out.splitlines() if line.startswith("review "))
+
+
+def test_a_built_in_one_that_is_none_is_refused_with_those_there_are(cli: CommandLine) -> None:
+    said = cli("scripts", "new", "mine", "--from", "reviw")
+    assert said.exit == 2
+    assert "there are implement, repo-report, research, review. Did you mean 'review'?" in said.err
+    assert os.listdir(cli.workflows) == []
+    assert cli("scripts", "new", "mine", "--from", "__init__").exit == 2
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "x" * 101, ".hidden"])
@@ -96,7 +141,8 @@ def test_trust_of_a_folder_that_is_gone_can_be_withdrawn(cli: CommandLine) -> No
 def test_doctor_finds_everything_well(cli: CommandLine) -> None:
     said = cli("doctor")
     assert said.exit == 0, said.out
-    assert [line.split()[:2] for line in said.out.splitlines()] == [
+    # Then come the agents and editors of this machine, which need not be there.
+    assert [line.split()[:2] for line in said.out.splitlines()][:4] == [
         ["ok", "python:"],
         ["ok", "git:"],
         ["ok", "store:"],

@@ -1,4 +1,4 @@
-"""`sidestep doctor`: is everything there that Sidestep needs, and where are its files."""
+"""`sidestep doctor`: is everything there that Sidestep needs, which agents and editors are, and where are its files."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sidestep.app import VERSION, Application
+from sidestep.cli.agent_findings import agent_findings
 from sidestep.cli.exits import Exit
+from sidestep.cli.finding import Finding
 from sidestep.cli.logs import incident_log
-from sidestep.cli.opening import opened
+from sidestep.cli.opening import opened, workspace
 from sidestep.cli.options import store_option
 from sidestep.cli.terminal_text import printable, table
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
-from sidestep.model.errors import SidestepError, StoreUnavailable
+from sidestep.model.errors import SidestepError, StoreUnavailable, WorkspaceInvalid
 from sidestep.model.run import RunStatus
+from sidestep.scripts.agent_config import USER_FILE
 from sidestep.scripts.folder import FolderKey
 from sidestep.scripts.resolver import InlineScript
 from sidestep.service.requests import StartRequest
@@ -34,17 +36,8 @@ if TYPE_CHECKING:
 
 PYTHON_MIN = (3, 11)
 _GIT_S_MAX = 10
+_EDITORS = ("code", "nvim", "emacs", "hx")
 _PROBE = "async def main():\n    return 'the sandbox runs'\n"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: what was found, and what to do when that is not good."""
-
-    what: str
-    found: str
-    todo: str | None = None
-    exit: Exit = Exit.FAILED
 
 
 @click.command(short_help="Check that Sidestep can work here.", epilog="Example: sidestep doctor --paths")
@@ -58,10 +51,10 @@ def doctor(paths: bool, store: str | None) -> int:
         return Exit.COMPLETED
     findings = asyncio.run(_examine(store))
     for finding in findings:
-        click.echo(printable(f"{'ok' if finding.todo is None else '!!'}  {finding.what}: {finding.found}"))
+        click.echo(printable(f"{finding.mark}  {finding.what}: {finding.found}"))
         if finding.todo is not None:
             click.echo(printable(f"    {finding.todo}"))
-    return next((finding.exit for finding in findings if finding.todo is not None), Exit.COMPLETED)
+    return next((finding.exit for finding in findings if finding.mark == "!!"), Exit.COMPLETED)
 
 
 def paths_of(store: str | None, environ: Mapping[str, str]) -> dict[str, Path]:
@@ -80,7 +73,18 @@ def paths_of(store: str | None, environ: Mapping[str, str]) -> dict[str, Path]:
 
 
 async def _examine(store: str | None) -> list[Finding]:
-    return [_python(), _git(), await _store(store), await _sandbox()]
+    needed = [_python(), _git(), await _store(store), await _sandbox()]
+    return [*needed, *await _agents(store), _editors()]
+
+
+async def _agents(store: str | None) -> list[Finding]:
+    app = Application(Settings(), store, os.environ)
+    try:
+        folder = workspace(None)
+    except WorkspaceInvalid as error:
+        return [Finding("agents", str(error), "Go to another folder and try again.")]
+    user_file = app.user_workflows.with_name(USER_FILE)
+    return await agent_findings(user_file, folder, app.library.is_trusted, os.environ)
 
 
 def _python() -> Finding:
@@ -127,3 +131,12 @@ async def _sandbox() -> Finding:
     if record.status is not RunStatus.COMPLETED:
         return Finding("sandbox", record.error.message if record.error else record.status.value, todo)
     return Finding("sandbox", "a script runs in it")
+
+
+def _editors() -> Finding:
+    found = [(name, shutil.which(name)) for name in _EDITORS]
+    told = ", ".join(f"{name} ({path})" for name, path in found if path is not None)
+    if told:
+        return Finding("editors", told)
+    todo = "None is needed: `sidestep run` works in a terminal. The editors' setup is in editors/README.md."
+    return Finding("editors", f"none of {', '.join(_EDITORS)} is on PATH", todo, is_needed=False)

@@ -29,7 +29,7 @@ from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from sidestep.executors.child_process import ChildProcess
     from sidestep.executors.command_input import Command
@@ -63,7 +63,10 @@ class CommandExecutor:
         self._ledger = ledger
         self._environ = environ
         self._sleep = sleep
-        self.places = asyncio.Semaphore(settings.commands_running_max)
+        self._places = (asyncio.Semaphore(settings.commands_running_max),)
+
+    def places(self, step_input: dict[str, Any], folder: str) -> Sequence[asyncio.Semaphore]:
+        return self._places
 
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:
         """See `StepExecutor.check`: the shape only, an earlier step may yet make the program or the folder."""

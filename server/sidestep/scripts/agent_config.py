@@ -1,0 +1,305 @@
+"""
+Which agents are configured for a workspace folder: by the session, by the project, by the user, in this order.
+
+Reads `.sidestep/config.toml` of a folder that is trusted and `config.toml` of the user; knows no program and starts
+none. The files are read again each time, so an edit holds from the next step on.
+
+    default_agent = "claude"
+
+    [agents.claude]
+    preset = "claude"
+    concurrency = 2
+
+    [agents.mine]
+    kind = "cli"
+    command = "./tools/agent.sh"
+
+    [permissions]
+    policy = "ask"
+
+Invariant: nothing of an untrusted folder is read, and nothing that lies outside of a project by its real path.
+Invariant: a broken file disables only itself, and a broken agent only itself; a broken one does not let another of the
+same name through, which somebody meant to replace.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from sidestep.model.agent_settings import (
+    AgentConfiguration,
+    AgentSettings,
+    ConfigProblem,
+    ConfiguredAgent,
+    parse_agent,
+)
+from sidestep.model.agents import PermissionPolicy
+from sidestep.model.errors import ScriptInvalid, ScriptNotFound, WorkspaceInvalid
+from sidestep.scripts.folder import FolderKey, real_path
+from sidestep.scripts.near_names import did_you_mean
+from sidestep.scripts.source_file import read_source_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+# A longer file is no list of a few agents.
+CONFIG_BYTES_MAX = 64 * 1024
+# tomllib takes time that grows with the square of a key's dots.
+LINE_DOTS_MAX = 200
+AGENTS_MAX = 200
+# Unknown settings of one table that are told; whoever has more knows by then.
+STRANGERS_TOLD_MAX = 10
+AGENT_NAME_CHARS_MAX = 100
+
+PROJECT_FILE = os.path.join(".sidestep", "config.toml")
+USER_FILE = "config.toml"
+SESSION = "initializationOptions"
+
+_TOP_LEVEL = ("agents", "default_agent", "permissions")
+# How tomllib says where it stopped.
+_TOML_POSITION = re.compile(r" \(at line (\d+), column \d+\)$")
+_CAPITAL = re.compile(r"(?<=[a-z])([A-Z])")
+
+
+@dataclass(frozen=True)
+class SessionAgents:
+    """What a host said in `initializationOptions`, as it was sent: names of settings in camel case."""
+
+    agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    default_agent: str | None = None
+    permission_policy: PermissionPolicy | None = None
+
+
+@dataclass
+class _Source:
+    """One place agents are configured in, as far as it can be used."""
+
+    where: str
+    agents: dict[str, ConfiguredAgent] = field(default_factory=dict[str, ConfiguredAgent])
+    default_agent: str | None = None
+    permission_policy: PermissionPolicy | None = None
+    problems: list[ConfigProblem] = field(default_factory=list[ConfigProblem])
+
+    def broken(self, line: int | None, message: str) -> ConfigProblem:
+        problem = ConfigProblem(self.where, line, message)
+        self.problems.append(problem)
+        return problem
+
+
+class AgentConfigReader:
+    """
+    Reads the configuration that holds in a folder.
+
+    Args:
+        user_file: The user's `config.toml`; need not be there.
+        is_trusted: Effective trust of a folder, now.
+        session: What this process's host said; `use_session` replaces it, for a host that is heard later.
+    """
+
+    def __init__(
+        self, user_file: str | Path, is_trusted: Callable[[FolderKey], bool], session: SessionAgents | None = None
+    ) -> None:
+        self._user_file = os.path.abspath(user_file)
+        self._is_trusted = is_trusted
+        self._session = session or SessionAgents()
+
+    def use_session(self, session: SessionAgents) -> None:
+        self._session = session
+
+    def __call__(self, folder: str) -> AgentConfiguration:
+        """What holds in the folder (an absolute path), now; never raises."""
+        sources = [_session_source(self._session)]
+        try:
+            key = FolderKey.named(folder)
+        except WorkspaceInvalid:
+            key = None
+        if key is not None and self._is_trusted(key):
+            sources.append(_project_source(key))
+        sources.append(_file_source(self._user_file, os.path.realpath(self._user_file)))
+        return _joined(sources)
+
+
+def _joined(sources: list[_Source]) -> AgentConfiguration:
+    agents: dict[str, ConfiguredAgent] = {}
+    for source in sources:
+        for name, agent in source.agents.items():
+            agents.setdefault(name, agent)
+    named = next((source for source in sources if source.default_agent is not None), None)
+    return AgentConfiguration(
+        agents=agents,
+        default_agent=named.default_agent if named else None,
+        default_where=named.where if named else None,
+        permission_policy=next((each.permission_policy for each in sources if each.permission_policy), None),
+        problems=tuple(problem for source in sources for problem in source.problems),
+    )
+
+
+def _session_source(session: SessionAgents) -> _Source:
+    source = _Source(SESSION, default_agent=session.default_agent, permission_policy=session.permission_policy)
+    for name, table in session.agents.items():
+        # Settings we do not know are a newer host's; a host without a wish may send null.
+        known = _snaked(table)
+        settings, problem = parse_agent({key: known[key] for key in known if key in AgentSettings.names()})
+        broken = source.broken(None, f"agents.{name}: {problem[1]}") if problem else None
+        source.agents[name] = ConfiguredAgent(SESSION, settings, broken)
+    return source
+
+
+def _project_source(folder: FolderKey) -> _Source:
+    path = os.path.join(folder.path, PROJECT_FILE)
+    try:
+        real = real_path(path)
+    except (OSError, ValueError):
+        real = path
+    if not folder.covers(FolderKey(real)):
+        source = _Source(path)
+        source.broken(None, "it leads outside the workspace folder; put a file there instead of the link")
+        return source
+    return _file_source(path, real)
+
+
+def _file_source(path: str, real: str) -> _Source:
+    """What a file says, if it is there; `path` is how people know it, `real` its real path."""
+    source = _Source(path)
+    if not os.path.lexists(path):
+        return source
+    try:
+        text = read_source_file(real, file=path, bytes_max=CONFIG_BYTES_MAX)
+    except ScriptNotFound as error:
+        source.broken(None, f"it cannot be read: {error.why}")
+        return source
+    except ScriptInvalid as error:
+        first = error.problems[0]
+        too_long = f"it is longer than {CONFIG_BYTES_MAX} bytes"
+        source.broken(first.line, too_long if first.code == "too-long" else "it is not UTF-8; save it as UTF-8")
+        return source
+    # Only who has such a file pays for it.
+    import tomllib
+
+    crowded = next((n for n, line in enumerate(text.split("\n"), 1) if line.count(".") > LINE_DOTS_MAX), None)
+    if crowded is not None:
+        source.broken(crowded, f"the line has more than {LINE_DOTS_MAX} dots; write it as several lines")
+        return source
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        position = _TOML_POSITION.search(str(error))
+        line = int(position[1]) if position else text.count("\n") + 1
+        source.broken(line, f"it is not TOML: {_TOML_POSITION.sub('', str(error))}")
+        return source
+    except RecursionError:
+        source.broken(None, "it is not TOML that can be read: it is nested too deeply")
+        return source
+    _read_document(document, source, _Lines(text))
+    return source
+
+
+def _read_document(document: dict[str, Any], source: _Source, lines: _Lines) -> None:
+    for name in _strangers(document, _TOP_LEVEL):
+        message = f"there is no setting {name!r}.{did_you_mean(name, _TOP_LEVEL)} There are {', '.join(_TOP_LEVEL)}."
+        source.broken(lines.of((), name), message)
+    agents = document.get("agents", {})
+    if isinstance(agents, dict):
+        _read_agents(cast("dict[str, Any]", agents), source, lines)
+    else:
+        source.broken(lines.of((), "agents"), 'agents is a table: write [agents.NAME] and kind = "cli" below it')
+    default = document.get("default_agent")
+    if default is None or (isinstance(default, str) and default):
+        source.default_agent = default
+    else:
+        source.broken(lines.of((), "default_agent"), 'write default_agent = "NAME"')
+    _read_permissions(document.get("permissions", {}), source, lines)
+
+
+def _read_agents(agents: dict[str, Any], source: _Source, lines: _Lines) -> None:
+    for count, (name, table) in enumerate(agents.items()):
+        settings, setting, wrong = None, None, None
+        if count >= AGENTS_MAX:
+            source.broken(lines.of(("agents", name)), f"more than {AGENTS_MAX} agents; the rest is left out")
+            return
+        if not name or len(name) > AGENT_NAME_CHARS_MAX:
+            wrong = f"an agent's name has 1 to {AGENT_NAME_CHARS_MAX} characters"
+        elif not isinstance(table, dict):
+            wrong = f'agents.{name} is a table: write [agents.{name}] and kind = "cli" below it'
+        else:
+            settings, problem = parse_agent(cast("dict[str, Any]", table))
+            if problem is not None:
+                setting, wrong = problem[0], f"[agents.{name}] {problem[1]}"
+        broken = source.broken(lines.of(("agents", name), setting), wrong) if wrong is not None else None
+        source.agents[name] = ConfiguredAgent(source.where, settings, broken)
+
+
+def _strangers(table: dict[str, Any], known: tuple[str, ...]) -> list[str]:
+    return [name for name in table if name not in known][:STRANGERS_TOLD_MAX]
+
+
+def _read_permissions(permissions: Any, source: _Source, lines: _Lines) -> None:
+    if not isinstance(permissions, dict):
+        source.broken(lines.of((), "permissions"), 'permissions is a table: write [permissions] and policy = "ask"')
+        return
+    table = cast("dict[str, Any]", permissions)
+    if "policy" in table:
+        words = {each.value: each for each in PermissionPolicy}
+        policy = table["policy"]
+        source.permission_policy = words.get(policy) if isinstance(policy, str) else None
+        if source.permission_policy is None:
+            one_of = ", ".join(f'"{word}"' for word in words)
+            source.broken(lines.of(("permissions",), "policy"), f"policy must be one of {one_of}")
+    for name in _strangers(table, ("policy",)):
+        source.broken(lines.of(("permissions",), name), f"[permissions] has no setting {name!r}; there is policy")
+
+
+class _Lines:
+    """
+    Where settings stand in a TOML text, for messages.
+
+    tomllib does not tell, so the usual ways to write a table and a key are looked for; what is written otherwise gets
+    the nearest line that is found.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.split("\n")
+
+    def of(self, table: tuple[str, ...], key: str | None = None) -> int | None:
+        """Line of a key in a table (the empty one: before any table), or of the table; None when neither is found."""
+        header = self._header(table) if table else 0
+        if key is not None and header is not None:
+            for number, line in self._below(header):
+                if re.match(rf"\s*{_name(key)}\s*[=.]", line):
+                    return number
+        if header:
+            return header
+        if key is not None and not table:
+            return self._header((key,)) or self._inline((key,))
+        return self._inline(table)
+
+    def _header(self, table: tuple[str, ...]) -> int | None:
+        dotted = r"\s*\.\s*".join(map(_name, table))
+        pattern = re.compile(rf"\s*\[\[?\s*{dotted}\s*[\].]")
+        return next((number for number, line in enumerate(self._lines, 1) if pattern.match(line)), None)
+
+    def _inline(self, names: tuple[str, ...]) -> int | None:
+        pattern = re.compile(rf"\s*(?:\w+\s*\.\s*)?{_name(names[-1])}\s*[=.]")
+        return next((number for number, line in enumerate(self._lines, 1) if pattern.match(line)), None)
+
+    def _below(self, header: int) -> Iterator[tuple[int, str]]:
+        for number, line in enumerate(self._lines[header:], header + 1):
+            if line.lstrip().startswith("["):
+                return
+            yield number, line
+
+
+def _name(name: str) -> str:
+    return rf"[\"']?{re.escape(name)}[\"']?"
+
+
+def _snaked(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the names they have in a file; what is null is left out."""
+    usage = table.get("usage")
+    if isinstance(usage, dict):
+        table = {**table, "usage": _snaked(cast("dict[str, Any]", usage))}
+    return {_CAPITAL.sub(r"_\1", name).lower(): value for name, value in table.items() if value is not None}
