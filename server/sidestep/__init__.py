@@ -50,6 +50,20 @@ if TYPE_CHECKING:
         duration_ms: int
         error: NotRequired[StepError]
 
+    class PatchConflict(TypedDict):
+        """A file that changed in the workspace so that the patch no longer fits."""
+
+        path: str
+        reason: str
+
+    class PatchResult(TypedDict):
+        """What became of a patch: applied whole, or not at all."""
+
+        applied: bool
+        files: list[str]
+        conflicts: list[PatchConflict]
+        error: NotRequired[StepError]
+
     class StepFailure(TypedDict):
         """A caught error, taken apart; `step` is None when it came from no step."""
 
@@ -80,13 +94,17 @@ def agent(
     schema: Mapping[str, Any] | None = None,
     agent: str | None = None,
     isolation: Literal["none", "worktree"] = "none",
+    grace_s: float | None = None,
+    final_instructions: str | None = None,
     title: str | None = None,
     phase: str | None = None,
     timeout_s: float | None = None,
     on_error: OnError = "raise",
 ) -> Step[Any]:
     """
-    Ask an agent to do something. Arrives with a later version of Sidestep.
+    Ask an agent to do something.
+
+        review = await agent("Review the working tree.", id="review", schema=REVIEW)
 
     Args:
         prompt: What the agent is asked to do.
@@ -94,13 +112,22 @@ def agent(
         schema: JSON Schema the answer has to fit.
         agent: Name of a configured agent; the default one otherwise.
         isolation: `"worktree"` lets the agent work in a copy and gives `{"result", "patch"}`.
+        grace_s: Seconds the agent has, after `timeout_s`, to report what it has; 0 by default: it is stopped then.
+        final_instructions: What it is told at `timeout_s`, instead of "report what you have".
         title: What people read instead of the id.
         phase: The phase the step is shown under; the last `phase(...)` by default.
         timeout_s: Seconds the work may take.
         on_error: `"return"` gives `{"error": {...}}` instead of raising.
 
     Returns:
-        The agent's text, or the object that fits `schema`.
+        The agent's text, or the object that fits `schema`. In a worktree `{"result": that, "patch": {"id", "files",
+        "additions", "deletions"}}`; `apply_patch` takes the patch.
+
+    Raises:
+        RuntimeError: It could not be started, failed, or gave nothing that fits `schema` three times.
+        TimeoutError: It took longer than `timeout_s` and `grace_s`.
+
+    Limits: a prompt of 4 MiB, an answer of 1 MiB.
     """
     _only_in_a_script("agent")
 
@@ -188,7 +215,10 @@ def ask(
     on_error: OnError = "raise",
 ) -> Step[Any]:
     """
-    Ask a person and wait, durably, until they answer. Arrives with a later version of Sidestep.
+    Ask a person and wait, durably, until they answer: in any window, from the command line, today or next week.
+
+        if await ask("Deploy?", id="deploy", choices=["yes", "no"]) == "yes":
+            ...
 
     Args:
         question: What the person reads.
@@ -197,8 +227,14 @@ def ask(
         choices: The answers to choose from.
         title: What people read instead of the id.
         phase: The phase the step is shown under; the last `phase(...)` by default.
-        timeout_s: Seconds to wait for an answer.
+        timeout_s: Seconds to wait for an answer; the question is then withdrawn.
         on_error: `"return"` gives `{"error": {...}}` instead of raising.
+
+    Returns:
+        The choice, a value that fits `schema`, or the text that was written.
+
+    Raises:
+        TimeoutError: Nobody answered within `timeout_s`.
     """
     _only_in_a_script("ask")
 
@@ -230,21 +266,28 @@ def apply_patch(
     patch: Mapping[str, Any],
     *,
     id: str,
+    three_way: bool = True,
+    paths: Sequence[str] | None = None,
     title: str | None = None,
     phase: str | None = None,
     timeout_s: float | None = None,
     on_error: OnError = "raise",
-) -> Step[Any]:
+) -> Step[PatchResult]:
     """
-    Apply the patch of an agent that worked in a worktree. Arrives with a later version of Sidestep.
+    Apply the patch of an agent that worked in a worktree to the workspace: all of it, or nothing.
 
     Args:
         patch: The `patch` in what `agent(..., isolation="worktree")` gave.
         id: Names the step in the journal; another one for each round of a loop.
+        three_way: True: changes made since to other lines of the same files are merged with.
+        paths: Files to take from the patch; all of them by default.
         title: What people read instead of the id.
         phase: The phase the step is shown under; the last `phase(...)` by default.
         timeout_s: Seconds the work may take.
         on_error: `"return"` gives `{"error": {...}}` instead of raising.
+
+    Returns:
+        `{"applied", "files", "conflicts"}`; with conflicts nothing was applied.
     """
     _only_in_a_script("apply_patch")
 

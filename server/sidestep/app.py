@@ -1,8 +1,8 @@
 """
 The composition root: the only module that builds concrete parts, for the server and the command line alike.
 
-The sandbox's library and pygls are loaded where they are first needed, so that `serve` can answer `initialize` before
-it pays for them.
+`serve` imports this module after its initialize reply; the sandbox's library and pygls are loaded where they are first
+needed.
 """
 
 from __future__ import annotations
@@ -11,36 +11,45 @@ import asyncio
 import os
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from sidestep.engine.agent_turns import AgentParts
 from sidestep.engine.runner import RunnerParts
 from sidestep.engine.sleeper import SleepExecutor
 from sidestep.executors import process_group
+from sidestep.executors.agent_registry import AgentRegistry, no_host
+from sidestep.executors.apply_patch import ApplyPatchExecutor
 from sidestep.executors.command import CommandExecutor
+from sidestep.executors.git import Git
+from sidestep.executors.step_worktrees import StepWorktrees
+from sidestep.model.agents import PermissionPolicy
 from sidestep.model.errors import Draining
 from sidestep.runtime.sandbox import MontySandbox, versions
+from sidestep.scripts.agent_config import USER_FILE, AgentConfigReader
 from sidestep.scripts.discovery import ScriptFinder, builtin_folder
+from sidestep.scripts.json_schema import JsonSchemas
 from sidestep.scripts.resolver import ScriptResolver
 from sidestep.scripts.trust import SessionTrust, TrustList
+from sidestep.service.answered import AnsweredQuestions
 from sidestep.service.library import Library
 from sidestep.service.live_outputs import LiveOutputs
 from sidestep.service.workflows import ServiceParts, WorkflowService
 from sidestep.store.location import store_location
 from sidestep.store.owners import OwnerDirectory
+from sidestep.store.place import user_folder
 from sidestep.store.sqlite import SqliteRunStore
-from sidestep.system import RandomIds, SystemClock, random_word
+from sidestep.system import VERSION, RandomIds, SystemClock, random_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from sidestep.executors.agent_registry import HostAgents
     from sidestep.model.abort import AbortReason
     from sidestep.model.execution import StepExecutor
     from sidestep.settings import Settings
 
-VERSION = "0.1.0"
+__all__ = ["VERSION", "Application"]
 
 
 class Application:
@@ -63,12 +72,16 @@ class Application:
         self.settings = settings
         self.location = store_location(store_path, environ)
         self.trust_path = self.location.folder / "trust.json"
-        self.user_workflows = platformdirs.user_config_path("sidestep", appauthor=False) / "workflows"
+        self.user_workflows = Path(user_folder("config"), "workflows")
         self.versions = {"sidestep": VERSION}
         finder = ScriptFinder(user_folder=str(self.user_workflows), builtin=builtin_folder(), settings=settings)
         self.library = Library(
             finder, ScriptResolver(finder, settings), TrustList(self.trust_path), SessionTrust(), settings
         )
+        self.agent_config = AgentConfigReader(self.user_workflows.with_name(USER_FILE), self.library.is_trusted)
+        # What a host adds once it is heard: agents that are the host, and whether a person can be asked.
+        self.host_agents: HostAgents = no_host
+        self.can_ask = False
         self._environ = environ
         self._executors = dict(executors or {})
         self._opening = asyncio.Lock()
@@ -114,15 +127,27 @@ class Application:
         parts.enter_context(owners)
         sandbox = MontySandbox(self.settings, monotonic=time.monotonic)
         parts.push_async_callback(sandbox.close)
+        worktrees = StepWorktrees(self.location.worktrees, Git(self._environ, asyncio.sleep))
         executors: dict[str, StepExecutor] = {
             "command": CommandExecutor(self.settings, owners, self._environ, asyncio.sleep),
             "sleep": SleepExecutor(clock),
+            "apply_patch": ApplyPatchExecutor(worktrees.patches),
             **self._executors,
         }
         outputs = LiveOutputs()
         service = WorkflowService(
             ServiceParts(
-                runner=RunnerParts(store, sandbox, executors, outputs, clock, self.settings),
+                runner=RunnerParts(
+                    store,
+                    sandbox,
+                    executors,
+                    outputs,
+                    AnsweredQuestions(store),
+                    JsonSchemas(self.settings.validated_depth_max),
+                    self._agent_parts(worktrees, owners),
+                    clock,
+                    self.settings,
+                ),
                 outputs=outputs,
                 owners=owners,
                 library=self.library,
@@ -131,9 +156,28 @@ class Application:
                 versions={**self.versions, **versions()},
             )
         )
+        await worktrees.patches.recover()
         # Listed before the recovery, which then needs their files no more; who dies from now on keeps its own.
         dead = [owner_id for owner_id in owners.owner_ids() if not owners.is_alive(owner_id)]
         await service.open()
         for owner_id in dead:
             owners.remove(owner_id)
         return service
+
+    def _agent_parts(self, worktrees: StepWorktrees, owners: OwnerDirectory) -> AgentParts:
+        registry = AgentRegistry(
+            self.agent_config,
+            # Asked each time: the host is heard after the service may have been opened.
+            lambda name, settings, places: self.host_agents(name, settings, places),
+            self.settings,
+            owners,
+            self._environ,
+            asyncio.sleep,
+        )
+        return AgentParts(
+            registry, worktrees, self._permission_policy, asyncio.Semaphore(self.settings.agents_running_max)
+        )
+
+    def _permission_policy(self, folder: str) -> PermissionPolicy:
+        policy = self.agent_config(folder).permission_policy or PermissionPolicy.ALLOW
+        return PermissionPolicy.DENY if policy is PermissionPolicy.ASK and not self.can_ask else policy

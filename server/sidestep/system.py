@@ -1,11 +1,13 @@
-"""The real clock and real randomness, behind the model's ports."""
+"""The real clock and real randomness, behind the model's ports, and what this program's version is."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
+import os
 import time
+
+VERSION = "0.1.0"
 
 # A machine that was asleep is noticed this soon after it wakes.
 _WALL_CLOCK_CHECK_S = 5.0
@@ -38,4 +40,4 @@ class RandomIds:
 
 def random_word() -> str:
     """16 base32 characters: 80 random bits."""
-    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    return base64.b32encode(os.urandom(10)).decode().lower()

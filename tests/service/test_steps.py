@@ -402,7 +402,7 @@ async def main():
     return "done"
 """
     async with Harness(tmp_path) as h:
-        h.commands.places = asyncio.Semaphore(1)
+        h.commands.place = asyncio.Semaphore(1)
         h.commands.held |= {"a", "b"}
         task = h.start(source)
         await h.commands.called("a")

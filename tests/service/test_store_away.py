@@ -126,6 +126,27 @@ async def test_i1_an_interrupt_stops_the_work_although_the_store_is_away_and_say
         assert (answer.status, answer.reason) == (RunStatus.INTERRUPTED, "user")
 
 
+async def test_i5_an_interrupt_of_a_nested_run_stops_the_tree_although_the_store_is_away(tmp_path: Path) -> None:
+    """I5, I1: whose root it is, is known without asking the store."""
+    child = "from sidestep import command\n\nasync def main():\n    await command(['a'], id='inner')\n"
+    folder = tmp_path / "workspace" / ".sidestep" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "child.py").write_text(child)
+    source = "from sidestep import workflow\n\nasync def main():\n    await workflow('child', id='nested')\n"
+    async with Outage(tmp_path) as h:
+        task, child_id = await h.running(source, "inner")
+        assert child_id != "run_a000000000000001"
+        h.journal.fault = AWAY
+        interrupting = await h.interrupting(child_id)
+        h.clock.advance(h.settings.interrupt_store_s)
+        with pytest.raises(StoreUnavailable):
+            await interrupting
+        assert [(step, reason.kind) for step, reason in h.commands.aborts] == [("inner", AbortKind.PARENT)]
+        await h.back()
+        answer = (await task).record
+        assert (answer.run_id, answer.status, answer.reason) == ("run_a000000000000001", RunStatus.INTERRUPTED, "user")
+
+
 async def test_s10_a_cancelled_start_is_answered_although_the_store_is_away(tmp_path: Path) -> None:
     """S10, I4, C4: within the grace, once `interrupt_store_s` is over, with the row last known; stored later."""
     async with Outage(tmp_path) as h:

@@ -22,7 +22,7 @@ class ScriptedExecutor:
 
     def __init__(self) -> None:
         # How many at once; None: any number.
-        self.places: asyncio.Semaphore | None = None
+        self.place: asyncio.Semaphore | None = None
         self.calls: list[StepRequest] = []
         self.aborts: list[tuple[str, AbortReason]] = []
         self.outputs: dict[str, Any] = {}
@@ -34,6 +34,9 @@ class ScriptedExecutor:
         self.looks_at_claim = False
         self._results: dict[str, asyncio.Future[StepOutcome]] = {}
         self._changed = asyncio.Condition()
+
+    def places(self, step_input: dict[str, Any], folder: str) -> tuple[asyncio.Semaphore, ...]:
+        return () if self.place is None else (self.place,)
 
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:
         return None

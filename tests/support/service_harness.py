@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from sidestep.engine.runner import RunnerParts
 from sidestep.engine.sleeper import SleepExecutor
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
+from sidestep.model.errors import RunNotFound
 from sidestep.model.run import Attention, RunRecord, RunStatus
 from sidestep.runtime.sandbox import MontySandbox
 from sidestep.scripts.discovery import ScriptFinder, builtin_folder
 from sidestep.scripts.folder import FolderKey
+from sidestep.scripts.json_schema import JsonSchemas
 from sidestep.scripts.resolver import InlineScript, ScriptResolver
 from sidestep.scripts.trust import SessionTrust, TrustList
+from sidestep.service.answered import AnsweredQuestions
 from sidestep.service.library import Library
 from sidestep.service.live_outputs import LiveOutputs
 from sidestep.service.requests import ResumeRequest, RetryRequest, Started, StartRequest
@@ -28,6 +31,7 @@ from sidestep.service.workflows import ServiceParts, WorkflowService
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
 from tests.support.fake_clock import FakeClock
+from tests.support.scripted_agents import FakeAgentParts
 from tests.support.scripted_executor import ScriptedExecutor
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
     from sidestep.model.events import JournalEvent
     from sidestep.model.ports import Committed, RunStore
+    from sidestep.model.questions import Question
     from sidestep.service.requests import OnRun
 
 ONE_STEP = """
@@ -90,6 +95,7 @@ class Harness:
         self.settings = settings or Settings()
         self.clock = clock or FakeClock()
         self.commands = ScriptedExecutor()
+        self.agents = FakeAgentParts()
         self.folder_path = tmp_path / "workspace"
         self.folder_path.mkdir(exist_ok=True)
         self.folder = FolderKey.existing(str(self.folder_path))
@@ -117,7 +123,17 @@ class Harness:
             self.library.trust_for_session([self.folder])
         executors = {"command": self.commands, "sleep": SleepExecutor(self.clock)}
         outputs = LiveOutputs()
-        runner = RunnerParts(self.store, self.sandbox, executors, outputs, self.clock, self.settings)
+        runner = RunnerParts(
+            self.store,
+            self.sandbox,
+            executors,
+            outputs,
+            AnsweredQuestions(self.store),
+            JsonSchemas(self.settings.validated_depth_max),
+            self.agents.parts,
+            self.clock,
+            self.settings,
+        )
         parts = ServiceParts(
             runner=runner,
             outputs=outputs,
@@ -181,12 +197,25 @@ class Harness:
 
     async def status(self, run_id: str, status: RunStatus) -> RunRecord:
         """Wait until a commit puts the run into a status."""
-        reached = self.service.listeners.expect(run_id, lambda record: record.status is status)
-        record = await self.store.read(run_id)
-        if record.status is status:
-            reached.cancel()
-            return record
-        return await reached
+        return await self.reached(run_id, lambda record: record.status is status)
+
+    async def reached(self, run_id: str, wanted: Callable[[RunRecord], bool]) -> RunRecord:
+        """Wait until the run's row is `wanted`; the run may still have to be created."""
+        expected = self.service.listeners.expect(run_id, wanted)
+        try:
+            with contextlib.suppress(RunNotFound):
+                record = await self.store.read(run_id)
+                if wanted(record):
+                    return record
+            return await expected
+        finally:
+            expected.cancel()
+
+    async def asked(self, run_id: str) -> Question:
+        """The one open question of a run, as soon as it is put."""
+        await self.reached(run_id, lambda record: record.pending == 1)
+        (question,) = await self.store.open_questions(run_id)
+        return question
 
     async def events(self, run_id: str) -> list[JournalEvent]:
         return list(await self.store.read_events(run_id, after_sequence=0, limit=100_000))

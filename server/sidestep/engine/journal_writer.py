@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sidestep.model.abort import AbortController
-    from sidestep.model.events import ChildChanged, Logged, PhaseEntered, StepChanged
+    from sidestep.model.events import RunnerEvent, StepChanged
     from sidestep.model.ports import Clock, RunStore
     from sidestep.model.run import RunRecord, RunResult, StepRecord
     from sidestep.model.writes import StepOutput, Write
@@ -63,7 +63,11 @@ class JournalWriter:
         record = await self.commit(Append(self.run_id, self.claim_epoch, (body,), outputs))
         return record.sequence
 
-    def write_lazily(self, body: StepChanged | PhaseEntered | Logged | ChildChanged) -> None:
+    async def record(self, body: RunnerEvent) -> None:
+        """Append an event without an output, durably. Raises as `write`."""
+        await self.commit(Append(self.run_id, self.claim_epoch, (body,)))
+
+    def write_lazily(self, body: RunnerEvent) -> None:
         """
         Append an event that rides with the next durable write.
 

@@ -83,9 +83,6 @@ class _Refused(Exception):
 class NestedRuns:
     """Carries out the `workflow` steps of one run."""
 
-    # A parent that waited for a place could keep its own children from getting one.
-    places = None
-
     def __init__(
         self,
         *,
@@ -109,6 +106,10 @@ class NestedRuns:
         self._conduct = conduct
         self._clock = clock
         self._settings = settings
+
+    def places(self, step_input: dict[str, Any], folder: str) -> tuple[()]:
+        # A parent that waited for a place could keep its own children from getting one.
+        return ()
 
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:
         return None

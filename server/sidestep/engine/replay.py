@@ -15,20 +15,20 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from sidestep.model.abort import Aborted
-from sidestep.model.events import Logged, PhaseEntered
+from sidestep.model.events import Logged, PhaseEntered, StepChanged, ValidationFailed
 from sidestep.model.execution import Settled
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sidestep.model.abort import AbortReason
     from sidestep.model.events import JournalEvent
     from sidestep.model.ports import RunStore
     from sidestep.model.run import Failure, RunRecord, StepRecord
 
-Progress = PhaseEntered | Logged
+Announcement = PhaseEntered | Logged
 
 _EVENTS_PAGE = 500
 
@@ -44,11 +44,18 @@ class History:
         horizon: Sequence at the claim; completions up to it are replayed ones.
     """
 
-    def __init__(self, horizon: int, steps: Sequence[StepRecord], announced: Sequence[Progress]) -> None:
+    def __init__(
+        self,
+        horizon: int,
+        steps: Sequence[StepRecord],
+        announced: Sequence[Announcement],
+        rejected: Mapping[str, int] | None = None,
+    ) -> None:
         self.horizon = horizon
         self._steps = {step.key: step for step in steps}
         self._step_ids = {step.step_id for step in steps}
-        self._announced = Counter(_progress_key(progress) for progress in announced)
+        self._rejected = dict(rejected or {})
+        self._announced = Counter(_announcement_key(progress) for progress in announced)
 
     @classmethod
     async def read(cls, store: RunStore, record: RunRecord) -> History:
@@ -56,16 +63,27 @@ class History:
         if record.sequence <= _JUST_BEGUN:
             return cls(record.sequence, (), ())
         steps = await store.read_steps(record.run_id)
-        announced: list[Progress] = []
+        announced: list[Announcement] = []
+        rejected: dict[str, int] = {}
         events: Sequence[JournalEvent] = ()
         after = 0
         while after < record.sequence:
             events = await store.read_events(record.run_id, after_sequence=after, limit=_EVENTS_PAGE)
             if not events:
                 break
-            announced += [event.body for event in events if isinstance(event.body, PhaseEntered | Logged)]
+            for event in events:
+                match event.body:
+                    case PhaseEntered() | Logged():
+                        announced.append(event.body)
+                    case ValidationFailed():
+                        rejected[event.body.key] = event.body.attempt
+                    case StepChanged(status=StepStatus.FAILED):
+                        # Done again by a retry, the step has all its attempts again.
+                        rejected.pop(event.body.key, None)
+                    case _:
+                        pass
             after = events[-1].sequence
-        return cls(record.sequence, steps.items, announced)
+        return cls(record.sequence, steps.items, announced, rejected)
 
     def outcome(self, key: str) -> StepRecord | None:
         """The step's row if its outcome is to be replayed: completed, or failed and not set aside by a retry."""
@@ -76,17 +94,21 @@ class History:
         """The step's row, whatever became of it: the attempt before this one."""
         return self._steps.get(key)
 
+    def rejected(self, key: str) -> int:
+        """How many answers of an agent earlier executions of the step did not take (V1)."""
+        return self._rejected.get(key, 0)
+
     def knows(self, step_id: str) -> bool:
         """True when some input was journaled under this id: a miss is then other work, or an edited script (J9)."""
         return step_id in self._step_ids
 
-    def was_announced(self, progress: Progress) -> bool:
+    def was_announced(self, progress: Announcement) -> bool:
         """
         True when an earlier execution journaled this phase or log line; each journaled one answers once (J6).
 
         Lines are matched by content, not by position, so that an edited script repeats none and hides none.
         """
-        key = _progress_key(progress)
+        key = _announcement_key(progress)
         if self._announced[key] == 0:
             return False
         self._announced[key] -= 1
@@ -161,7 +183,7 @@ class Deliveries:
         return settled
 
 
-def _progress_key(progress: Progress) -> str:
+def _announcement_key(progress: Announcement) -> str:
     if isinstance(progress, PhaseEntered):
         return canonical_json(["phase", progress.name, progress.details])
     return canonical_json([progress.origin, progress.message, progress.data])

@@ -15,9 +15,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sidestep.engine.agent_steps import AgentSteps
 from sidestep.engine.journal_writer import JournalWriter
 from sidestep.engine.nested import NestedRuns
 from sidestep.engine.output import read_result
+from sidestep.engine.permissions import Permissions
+from sidestep.engine.questions import Questions
 from sidestep.engine.replay import Deliveries
 from sidestep.engine.steps import Steps
 from sidestep.model.abort import Aborted
@@ -29,11 +32,13 @@ from sidestep.model.writes import Begin, Finish
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sidestep.engine.agent_turns import AgentParts
     from sidestep.engine.nested import Tree
-    from sidestep.engine.replay import History, Progress
+    from sidestep.engine.questions import Answered
+    from sidestep.engine.replay import Announcement, History
     from sidestep.model.abort import AbortController
     from sidestep.model.execution import Call, OutputSink, Program, Sandbox, ScriptReturned, StepExecutor
-    from sidestep.model.ports import Clock, RunStore
+    from sidestep.model.ports import Clock, JsonSchemas, RunStore
     from sidestep.model.run import RunRecord
     from sidestep.settings import Settings
 
@@ -48,6 +53,9 @@ class RunnerParts:
     sandbox: Sandbox
     executors: Mapping[str, StepExecutor]
     outputs: OutputSink
+    answered: Answered
+    schemas: JsonSchemas
+    agents: AgentParts
     clock: Clock
     settings: Settings
 
@@ -100,7 +108,9 @@ class Runner:
         if isinstance(ended, Aborted):
             raise ended
         self._signal.throw_if_aborted()
-        return await self._writer.commit(await self._stopping(ended))
+        stopped = await self._writer.commit(await self._stopping(ended))
+        await self._parts.agents.worktrees.remove_run(self._record.run_id)
+        return stopped
 
     async def _conduct_child(self, record: RunRecord, program: Program, controller: AbortController) -> RunRecord:
         return await Runner(self._parts, record, program, controller, self._tree).run()
@@ -115,12 +125,34 @@ class Runner:
             clock=self._parts.clock,
             settings=self._parts.settings,
         )
+        questions = Questions(
+            store=self._parts.store,
+            writer=self._writer,
+            run=self._record,
+            answered=self._parts.answered,
+            schemas=self._parts.schemas,
+            clock=self._parts.clock,
+            settings=self._parts.settings,
+            signal=self._signal,
+        )
+        permissions = Permissions(self._parts.agents.policy, questions, self._record.folder)
+        agents = AgentSteps(
+            self._parts.agents,
+            writer=self._writer,
+            permissions=permissions,
+            rejected=history.rejected,
+            schemas=self._parts.schemas,
+            clock=self._parts.clock,
+            settings=self._parts.settings,
+        )
         return Steps(
             writer=self._writer,
             folder=self._record.folder,
             history=history,
             deliveries=deliveries,
-            executors={**self._parts.executors, "workflow": nested},
+            executors={**self._parts.executors, "workflow": nested, "ask": questions, "agent": agents},
+            permissions=permissions,
+            questions=questions,
             outputs=self._parts.outputs,
             clock=self._parts.clock,
             settings=self._parts.settings,
@@ -162,7 +194,7 @@ class Runner:
             case _:
                 await steps.ask(call, self._phase)
 
-    def _announce(self, progress: Progress, history: History) -> None:
+    def _announce(self, progress: Announcement, history: History) -> None:
         if not history.was_announced(progress):
             self._writer.write_lazily(progress)
 

@@ -17,11 +17,12 @@ SLEEP_S_MAX = 366 * 24 * 3600
 class SleepExecutor:
     """Waits until `wakeAtMs`, which the engine adds to the step's input."""
 
-    # Any number may sleep at once.
-    places = None
-
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+
+    def places(self, step_input: dict[str, Any], folder: str) -> tuple[()]:
+        # Any number may sleep at once.
+        return ()
 
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:
         seconds = step_input["seconds"]

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,14 +28,17 @@ from sidestep.model.replay_key import step_key, task_id
 from sidestep.model.run import Failure, FailureCode, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from sidestep.engine.journal_writer import JournalWriter
+    from sidestep.engine.permissions import Permissions
+    from sidestep.engine.questions import Questions
     from sidestep.engine.replay import Deliveries, History
     from sidestep.model.abort import AbortSignal
     from sidestep.model.execution import Call, OutputSink, StepExecutor, StepOutcome
     from sidestep.model.ports import Clock
     from sidestep.model.run import StepRecord
+    from sidestep.model.usage import Usage
     from sidestep.settings import Settings
 
 log = logging.getLogger("sidestep.steps")
@@ -60,7 +63,11 @@ class _Work:
     phase: str | None
     title: str | None
     timeout_s: float | None
+    grace_s: float
+    final_instructions: str | None
     earlier: StepRecord | None
+    # Nothing is known of what became of the last delivery of this very attempt.
+    redelivery: bool
     controller: AbortController = field(default_factory=AbortController)
 
 
@@ -75,6 +82,8 @@ class Steps:
         history: History,
         deliveries: Deliveries,
         executors: Mapping[str, StepExecutor],
+        permissions: Permissions,
+        questions: Questions,
         outputs: OutputSink,
         clock: Clock,
         settings: Settings,
@@ -86,6 +95,8 @@ class Steps:
         self._history = history
         self._deliveries = deliveries
         self._executors = executors
+        self._permissions = permissions
+        self._questions = questions
         self._outputs = outputs
         self._clock = clock
         self._settings = settings
@@ -120,6 +131,9 @@ class Steps:
         if earlier is None and self._history.knows(step_id):
             where = f" (line {call.line})" if call.line else ""
             self._note(f"step {json.dumps(step_id)}{where} is asked with other input than before; it is done again")
+        # An agent's task that may be under way somewhere is the same task (J4); other work is done from its beginning.
+        redelivery = earlier is not None and call.name == "agent" and earlier.status is StepStatus.STARTED
+        again = earlier is not None and not redelivery and earlier.status is not StepStatus.QUEUED
         self._held.append(
             _Work(
                 call=call,
@@ -127,11 +141,14 @@ class Steps:
                 step_id=step_id,
                 key=key,
                 input=step_input,
-                attempt=earlier.attempt + 1 if earlier else 1,
+                attempt=earlier.attempt + again if earlier else 1,
                 phase=payload.get("phase") or default_phase,
                 title=payload.get("title"),
                 timeout_s=payload.get("timeout_s"),
+                grace_s=payload.get("grace_s") or 0.0,
+                final_instructions=payload.get("final_instructions"),
                 earlier=earlier,
+                redelivery=redelivery,
             )
         )
 
@@ -150,6 +167,10 @@ class Steps:
     def abort_scope(self, scope: int) -> None:
         """A `parallel` failed: the calls of its scope are answered at once, their work is aborted or not begun."""
         self._deliveries.answer_scope(scope, Failure(FailureCode.STEP, "stopped, because a sibling failed"))
+        for work in self._held:
+            # What an earlier execution asked, and this one never will.
+            if scope in work.call.scopes and work.call.name == "ask" and work.earlier is not None:
+                self._group.create_task(self._questions.give_up(work.key), name=f"withdraw {work.step_id}")
         self._held = [work for work in self._held if scope not in work.call.scopes]
         reason = AbortReason(AbortKind.SIBLING, detail="a sibling failed")
         for work in list(self._running.values()):
@@ -205,15 +226,20 @@ class Steps:
         self._writer.write_lazily(Logged(message=message, origin="sidestep"))
 
     async def _perform(self, work: _Work) -> None:
-        started_ms = self._clock.now_ms()
-        wake_at_ms = self._wake_at(work, started_ms)
-        started = self._event(work, StepStatus.STARTED, wake_at_ms=wake_at_ms)
+        executor = self._executors[work.call.name]
+        places = executor.places(work.input, self._folder)
         try:
-            if work.call.name in _STARTED_DURABLY:
-                await self._writer.write(started)
-            else:
-                self._writer.write_lazily(started)
-            outcome = await self._execute(work, wake_at_ms)
+            if any(place.locked() for place in places):
+                self._writer.write_lazily(self._event(work, StepStatus.QUEUED))
+            async with _placed(places, work.controller.signal):
+                started_ms = self._clock.now_ms()
+                wake_at_ms = self._wake_at(work, started_ms)
+                started = self._event(work, StepStatus.STARTED, wake_at_ms=wake_at_ms)
+                if work.call.name in _STARTED_DURABLY:
+                    await self._writer.write(started)
+                else:
+                    self._writer.write_lazily(started)
+                outcome = await self._execute(work, executor, wake_at_ms)
             await self._settle(work, outcome, self._clock.now_ms() - started_ms)
         except Aborted as aborted:
             if aborted.reason.kind in _LOCAL and not self._signal.is_aborted:
@@ -229,7 +255,7 @@ class Steps:
             return work.earlier.wake_at_ms
         return now_ms + round(work.input["seconds"] * 1000)
 
-    async def _execute(self, work: _Work, wake_at_ms: int | None) -> StepOutcome:
+    async def _execute(self, work: _Work, executor: StepExecutor, wake_at_ms: int | None) -> StepOutcome:
         request = StepRequest(
             run_id=self._writer.run_id,
             step_id=work.step_id,
@@ -243,16 +269,22 @@ class Steps:
             emit=partial(self._outputs.emit, self._writer.run_id, work.step_id),
             title=work.title,
             timeout_s=work.timeout_s,
+            grace_s=work.grace_s,
+            final_instructions=work.final_instructions,
+            redelivery=work.redelivery,
+            session=work.earlier.session if work.earlier is not None else None,
         )
-        executor = self._executors[work.call.name]
         signal = work.controller.signal
-        async with _place(executor, signal), time_limit(work.controller, work.timeout_s, self._clock):
+        if work.call.name == "command" and (denied := await self._permissions.why_not_command(request, signal)):
+            return StepFailed(denied)
+        limit_s = None if work.timeout_s is None else work.timeout_s + work.grace_s
+        async with time_limit(work.controller, limit_s, self._clock):
             try:
                 return await executor.execute(request, signal)
             except Aborted as aborted:
                 if aborted.reason.kind is not AbortKind.TIMEOUT:
                     raise
-                return StepFailed(Failure(FailureCode.TIMEOUT, f"no result within {work.timeout_s:g} s"))
+                return StepFailed(Failure(FailureCode.TIMEOUT, f"no result within {limit_s:g} s"))
             except Exception:
                 log.exception("%s: the executor of step %r broke", self._writer.run_id, work.step_id)
                 return StepFailed(Failure(FailureCode.INFRASTRUCTURE, f"the {work.call.name} executor broke; see log"))
@@ -261,13 +293,14 @@ class Steps:
         """Journal the outcome; only then the script may have it."""
         failure: Failure | None = None
         text: str | None = None
+        usage = outcome.usage
         if isinstance(outcome, StepFailed):
             failure = outcome.failure
         else:
             encoded = encode_output(outcome.output, work.step_id, self._settings)
             text, failure = (None, encoded) if isinstance(encoded, Failure) else (encoded, None)
         if text is not None:
-            body = self._event(work, StepStatus.COMPLETED, duration_ms=duration_ms)
+            body = self._event(work, StepStatus.COMPLETED, duration_ms=duration_ms, usage=usage)
             sequence = await self._writer.write(body, await self._writer.keep_output(text))
             self._deliveries.put(Settled(work.call_id, value_json=text), sequence)
             return
@@ -278,7 +311,7 @@ class Steps:
             step_id=work.step_id,
             line=work.call.line,
         )
-        body = self._event(work, StepStatus.FAILED, duration_ms=duration_ms, error=failure)
+        body = self._event(work, StepStatus.FAILED, duration_ms=duration_ms, error=failure, usage=usage)
         sequence = await self._writer.write(body)
         self._deliveries.put(Settled(work.call_id, error=failure), sequence)
 
@@ -291,8 +324,9 @@ class Steps:
         error: Failure | None = None,
         reason: str | None = None,
         wake_at_ms: int | None = None,
+        usage: Usage | None = None,
     ) -> StepChanged:
-        started = status is StepStatus.STARTED
+        started = status in (StepStatus.QUEUED, StepStatus.STARTED)
         return StepChanged(
             step_id=work.step_id,
             kind=work.call.name,
@@ -306,25 +340,22 @@ class Steps:
             error=error,
             reason=reason,
             wake_at_ms=wake_at_ms,
+            usage=usage,
         )
 
 
 @asynccontextmanager
-async def _place(executor: StepExecutor, signal: AbortSignal) -> AsyncGenerator[None]:
-    """Wait for one of the executor's places; that time is not the step's own (T1)."""
+async def _placed(places: Sequence[asyncio.Semaphore], signal: AbortSignal) -> AsyncGenerator[None]:
+    """Wait for a place of each, in order; that time is not the step's own (T1)."""
     signal.throw_if_aborted()
-    places = executor.places
-    if places is None:
+    async with AsyncExitStack() as taken:
+        for place in places:
+            if place.locked():
+                await signal.race(place.acquire())
+            else:
+                await place.acquire()
+            taken.callback(place.release)
         yield
-        return
-    if places.locked():
-        await signal.race(places.acquire())
-    else:
-        await places.acquire()
-    try:
-        yield
-    finally:
-        places.release()
 
 
 def _identity(step_input: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,10 @@ It becomes a `Call` with the same payload. Payloads, by name:
                "allow_truncated"?: true}, "title"?: str, "phase"?: str, "timeout_s"?: number, "on_error"?: "return"}
     sleep     {"id", "input": {"seconds": number}, and the same options}
     workflow  {"id", "input": {"workflow": str, "args"?: {str: JSON}}, and the same options}
+    ask       {"id", "input": {"question": str, "choices"?: [str, ...], "schema"?: JSON Schema}, and the same options}
+    agent     {"id", "input": {"prompt": str, "schema"?: JSON Schema, "agent"?: str, "isolation"?: "worktree"},
+               "grace_s"?: number, "final_instructions"?: str, and the same options}
+    apply_patch {"id", "input": {"patch": {"id": str}, "three_way"?: false, "paths"?: [str, ...]}, and the same options}
     phase     {"name": str, "details": {str: JSON}}
     log       {"message": str, "data": {str: JSON}}
     abort     {"scope": int}: a `parallel` failed; steps whose `scopes` hold it are to be stopped and then settled
@@ -29,7 +33,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
     from sidestep.model.execution import Settled
     from sidestep.model.run import Failure
 
-STEPS = frozenset({"command", "sleep", "workflow"})
+STEPS = frozenset({"agent", "apply_patch", "ask", "command", "sleep", "workflow"})
 NOTES = frozenset({"phase", "log", "abort"})
 PARK = "park"
 
@@ -84,6 +88,35 @@ class _WorkflowInput(msgspec.Struct, forbid_unknown_fields=True):
     args: dict[str, Any] = {}
 
 
+class _AgentPayload(_StepPayload, forbid_unknown_fields=True):
+    grace_s: float | None = None
+    final_instructions: str | None = None
+
+
+class _AskInput(msgspec.Struct, forbid_unknown_fields=True):
+    question: str
+    choices: list[str] | None = None
+    # `schema` is a dict of the author's; its shape is the engine's to judge.
+    schema: dict[str, Any] | None = None
+
+
+class _AgentInput(msgspec.Struct, forbid_unknown_fields=True):
+    prompt: str
+    schema: dict[str, Any] | None = None
+    agent: str | None = None
+    isolation: Literal["none", "worktree"] = "none"
+
+
+class _PatchInput(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+
+
+class _ApplyPatchInput(msgspec.Struct, forbid_unknown_fields=True):
+    patch: _PatchInput
+    three_way: bool = True
+    paths: list[str] | None = None
+
+
 class _PhasePayload(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     details: dict[str, Any]
@@ -103,6 +136,9 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _PAYLOADS: dict[str, type[msgspec.Struct]] = {
+    "agent": _AgentPayload,
+    "apply_patch": _StepPayload,
+    "ask": _StepPayload,
     "command": _StepPayload,
     "sleep": _StepPayload,
     "workflow": _StepPayload,
@@ -112,6 +148,9 @@ _PAYLOADS: dict[str, type[msgspec.Struct]] = {
     PARK: _Nothing,
 }
 _INPUTS: dict[str, type[msgspec.Struct]] = {
+    "agent": _AgentInput,
+    "apply_patch": _ApplyPatchInput,
+    "ask": _AskInput,
     "command": _CommandInput,
     "sleep": _SleepInput,
     "workflow": _WorkflowInput,

@@ -88,7 +88,7 @@ class ScriptWorker:
         self._settings = settings
         self._monotonic = monotonic
         self._printed = PrintedLines(settings.sandbox_printed_bytes_max)
-        self._call_bytes_max = max(settings.args_bytes_max, 2 * settings.log_bytes_max) + FRAME_BYTES_MAX
+        self._call_bytes_max = max(settings.step_input_bytes_max, 2 * settings.log_bytes_max) + FRAME_BYTES_MAX
         self._loaded = Loaded("None", ("",))
         self._failures = self._failures_of(self._loaded)
         self._script_is_read = False
@@ -109,7 +109,7 @@ class ScriptWorker:
     def prepare(self) -> None:
         """Feed the prelude. Raises MontyError when the worker cannot even do that."""
         limits = {
-            "step_bytes": self._settings.args_bytes_max,
+            "step_bytes": self._settings.step_input_bytes_max,
             "note_bytes": 2 * self._settings.log_bytes_max,
             "log_bytes": self._settings.log_bytes_max,
             "result_bytes": self._settings.message_bytes_max,

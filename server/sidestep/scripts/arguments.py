@@ -13,7 +13,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from sidestep.model.errors import ArgsProblem
+from sidestep.model.problems import ArgsProblem
 from sidestep.scripts.near_names import did_you_mean
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from sidestep.scripts.step_calls import check_step_calls
 from sidestep.scripts.syntax import parse
 
 if TYPE_CHECKING:
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.signature import ScriptSignature
 
 # Problems told about one script; who has more mends these first.

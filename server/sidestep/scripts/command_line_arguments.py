@@ -11,7 +11,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.errors import ArgsProblem
+from sidestep.model.problems import ArgsProblem
 from sidestep.scripts.arguments import describe, pointer, validate_args
 
 if TYPE_CHECKING:

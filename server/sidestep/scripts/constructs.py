@@ -16,7 +16,7 @@ from sidestep.scripts.syntax import problem_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.syntax import ScriptSyntax
 
 _CODE = "unsupported"

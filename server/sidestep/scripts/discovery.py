@@ -24,7 +24,7 @@ from sidestep.scripts.source_file import read_source_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.settings import Settings
 
 PROJECT_ROOT = os.path.join(".sidestep", "workflows")

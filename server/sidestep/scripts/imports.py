@@ -18,7 +18,7 @@ from sidestep.scripts.sandbox_language import MODULE_HINTS, MODULES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.edits import Edit
     from sidestep.scripts.primitives import Primitive
     from sidestep.scripts.syntax import ScriptSyntax

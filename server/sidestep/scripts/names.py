@@ -18,7 +18,7 @@ from sidestep.scripts.sandbox_language import BUILTINS, FORBIDDEN_CALLS, GATHER_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.imports import Imports
     from sidestep.scripts.syntax import ScriptSyntax
 

@@ -40,7 +40,6 @@ class Primitive:
         parameters: In the order of the signature.
         is_step: True for a replay boundary: it has an id and its outcome is journaled.
         is_awaited: True when calling it gives a coroutine.
-        is_served: False for a name that scripts can import already and that a later version of Sidestep carries out.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Primitive:
     parameters: tuple[PrimitiveParameter, ...]
     is_step: bool = False
     is_awaited: bool = False
-    is_served: bool = True
 
     @property
     def positions_max(self) -> int | None:
@@ -91,11 +89,9 @@ def _first(name: str, doc: str) -> PrimitiveParameter:
     return PrimitiveParameter(name, doc, Kind.POSITIONAL, required=True)
 
 
-def _step(
-    name: str, doc: str, subject: PrimitiveParameter, *options: PrimitiveParameter, is_served: bool = True
-) -> Primitive:
+def _step(name: str, doc: str, subject: PrimitiveParameter, *options: PrimitiveParameter) -> Primitive:
     parameters = (subject, _ID, *options, *_STEP_OPTIONS)
-    return Primitive(name, doc, parameters, is_step=True, is_awaited=True, is_served=is_served)
+    return Primitive(name, doc, parameters, is_step=True, is_awaited=True)
 
 
 _TABLE = (
@@ -108,7 +104,8 @@ _TABLE = (
         PrimitiveParameter(
             "isolation", 'Where it works: "none" or "worktree" (then with a patch).', choices=("none", "worktree")
         ),
-        is_served=False,
+        PrimitiveParameter("grace_s", "Seconds it has after timeout_s to report what it has; 0 by default."),
+        PrimitiveParameter("final_instructions", "What it is told at timeout_s."),
     ),
     _step(
         "command",
@@ -132,14 +129,14 @@ _TABLE = (
         _first("question", "What the person reads."),
         PrimitiveParameter("schema", "JSON Schema the answer has to fit."),
         PrimitiveParameter("choices", "The answers to choose from."),
-        is_served=False,
     ),
     _step("sleep", "Wait for a time that also passes while nothing runs.", _first("seconds", "How long, in seconds.")),
     _step(
         "apply_patch",
         "Apply an agent's patch to the workspace.",
         _first("patch", "The `patch` of an agent that worked in a worktree."),
-        is_served=False,
+        PrimitiveParameter("three_way", "True (default): merges with what changed since."),
+        PrimitiveParameter("paths", "Files to take from the patch; all of them by default."),
     ),
     Primitive(
         "parallel",

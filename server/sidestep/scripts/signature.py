@@ -20,7 +20,7 @@ from sidestep.scripts.source_text import Span
 from sidestep.scripts.syntax import FUNCTIONS, parse, problem_at
 
 if TYPE_CHECKING:
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.syntax import Function, ScriptSyntax
 
 Schema = dict[str, Any]

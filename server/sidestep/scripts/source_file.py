@@ -12,7 +12,8 @@ import errno
 import os
 import stat
 
-from sidestep.model.errors import ScriptInvalid, ScriptNotFound, ScriptProblem
+from sidestep.model.errors import ScriptInvalid, ScriptNotFound
+from sidestep.model.problems import ScriptProblem
 from sidestep.scripts.source_text import normalize_line_ends
 
 

@@ -1,5 +1,6 @@
 """
-Calls of primitives: their options, and whether they are awaited; their ids stand in `step_ids.py`.
+Calls of primitives: their options, and whether they are awaited; ids stand in `step_ids.py`, schemas and choices in
+`expected_answers.py`.
 
 Invariant: an error here is what the runtime refuses whenever the call is reached; the rest is a warning.
 """
@@ -12,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sidestep.scripts.edits import insertion
+from sidestep.scripts.expected_answers import ExpectedAnswers
 from sidestep.scripts.near_names import did_you_mean, near_names
 from sidestep.scripts.primitives import Kind
 from sidestep.scripts.step_ids import StepIds
@@ -19,7 +21,7 @@ from sidestep.scripts.step_ids import StepIds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.edits import Edit
     from sidestep.scripts.imports import Imports
     from sidestep.scripts.primitives import Primitive
@@ -30,14 +32,12 @@ def check_step_calls(syntax: ScriptSyntax, imports: Imports) -> Iterator[ScriptP
     """Problems of every call of a primitive."""
     calls = list(imports.calls())
     ids = StepIds(syntax, calls)
+    answers = ExpectedAnswers(syntax)
     for call, primitive in calls:
-        if not primitive.is_served:
-            message = f"{primitive.name}() arrives with a later version of Sidestep"
-            severity = "warning" if syntax.is_tried(call) else "error"
-            yield syntax.problem(call, "not-yet", message, severity=severity)
         yield from _check_options(syntax, call, primitive)
         if primitive.is_step:
             yield from ids.check(call, primitive)
+            yield from answers.check(call, primitive)
         if primitive.name == "command":
             yield from _check_argv(syntax, call)
         yield from _check_awaited(syntax, call, primitive)

@@ -17,7 +17,7 @@ from sidestep.scripts.loop_ids import LoopIds, loop_variable, loops_around
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.edits import Edit
     from sidestep.scripts.primitives import Primitive
     from sidestep.scripts.syntax import ScriptSyntax

@@ -17,8 +17,8 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sidestep.model.errors import ScriptProblem
 from sidestep.model.parsing import compile_module, parse_module
+from sidestep.model.problems import ScriptProblem
 from sidestep.scripts.source_text import SourceText, Span
 
 if TYPE_CHECKING:

@@ -82,6 +82,8 @@ class ActiveRuns:
         self._runs: dict[str, ActiveRun] = {}
         # Nested runs that are conducted; they count, and have no entry of their own.
         self._children = 0
+        # Of each nested run that is active, as told here, its root.
+        self._roots: dict[str, str] = {}
         self._tasks: set[asyncio.Task[object]] = set()
         # Fires when the drain begins: nothing is admitted any more, and who waits for others' runs lets go.
         self.draining = AbortController()
@@ -95,6 +97,11 @@ class ActiveRuns:
     def get(self, run_id: str) -> ActiveRun | None:
         """The run, if this process conducts it, is about to, or is still unwinding it."""
         return self._runs.get(run_id)
+
+    def root_of(self, run_id: str) -> ActiveRun | None:
+        """The run whose tree an active nested run belongs to, if this process conducts it; asks no store."""
+        root_run_id = self._roots.get(run_id)
+        return None if root_run_id is None else self._runs.get(root_run_id)
 
     def admit(self, active: ActiveRun) -> None:
         """
@@ -145,9 +152,16 @@ class ActiveRuns:
 
     def remember(self, committed: Committed) -> None:
         """Commit -> memory: keep the latest row of a run of ours. Called before anybody else is told."""
-        active = self._runs.get(committed.record.run_id)
+        record = committed.record
+        if not record.is_root:
+            if record.is_active and record.root_run_id in self._runs:
+                self._roots[record.run_id] = record.root_run_id
+            else:
+                self._roots.pop(record.run_id, None)
+            return
+        active = self._runs.get(record.run_id)
         if active is not None:
-            active.latest = committed.record
+            active.latest = record
             self._heed(active)
 
     def conduct(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.errors import ArgsInvalid, ArgsProblem, ScriptNotFound, WorkspaceUntrusted
+from sidestep.model.errors import ArgsInvalid, ScriptNotFound, WorkspaceUntrusted
 from sidestep.model.execution import ChildScript
+from sidestep.model.problems import ArgsProblem
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import loads
 from sidestep.scripts.arguments import validate_args
@@ -23,7 +24,7 @@ from sidestep.scripts.source_file import read_source_file
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.model.run import RunRecord
     from sidestep.scripts.discovery import ScriptFinder, ScriptInfo
     from sidestep.scripts.resolver import ResolvedScript, ScriptReference, ScriptResolver

@@ -98,3 +98,11 @@ class Interrupted:
     record: RunRecord
     already_terminal: bool
     quiescent: bool
+
+
+@dataclass(frozen=True)
+class AnswerGiven:
+    """Whether an answer was the first, and the one that is recorded."""
+
+    accepted: bool
+    recorded: Any

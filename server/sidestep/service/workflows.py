@@ -11,25 +11,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
-from sidestep.model.errors import Draining, InvalidTransition, RequestCancelled, StartKeyConflict, StoreUnavailable
+from sidestep.model.errors import (
+    AnswerInvalid,
+    Draining,
+    InteractionNotPending,
+    InvalidTransition,
+    RequestCancelled,
+    RunNotFound,
+    StartKeyConflict,
+)
+from sidestep.model.questions import answer_problems
 from sidestep.model.replay_key import canonical_json
-from sidestep.model.run import TERMINAL, Attention, FailureCode, RunRecord, RunStatus, StepStatus
+from sidestep.model.run import Attention, FailureCode, RunRecord, RunStatus, StepStatus, loads
 from sidestep.model.transitions import RunEvent
-from sidestep.model.writes import Background, Interrupt
+from sidestep.model.writes import Answer, Background
 from sidestep.scripts.folder import FolderKey
 from sidestep.service.active_runs import ActiveRun, ActiveRuns
 from sidestep.service.claims import Claims, program_of
+from sidestep.service.interrupting import Interrupting
 from sidestep.service.library import LibraryChildScripts, text_of_reference
 from sidestep.service.listeners import Listeners
 from sidestep.service.recovery import Recovery
-from sidestep.service.requests import Interrupted, ResumeRequest, RetryRequest, Started, StartRequest
+from sidestep.service.requests import AnswerGiven, Interrupted, ResumeRequest, RetryRequest, Started, StartRequest
 from sidestep.service.waiting import Waiting
 from sidestep.service.watch_pace import WatchPace
+from sidestep.service.worktree_sweep import sweep_worktrees
 
 if TYPE_CHECKING:
     from sidestep.engine.runner import RunnerParts
@@ -77,7 +87,9 @@ class WorkflowService:
         self._claims = Claims(
             parts.runner, parts.owners, parts.pid, self.runs, self._waiting, self._recovery, parts.library
         )
+        self._interrupting = Interrupting(parts.runner, self.runs, self._claims)
         self._patrol: asyncio.Task[None] | None = None
+        self._sweep: asyncio.Task[None] | None = None
         # Runs that were found interrupted (crash) when the service opened.
         self.recovered: list[RunRecord] = []
 
@@ -90,11 +102,13 @@ class WorkflowService:
         """Recover what dead owners left (`recovered` says which runs were marked), then keep watching."""
         self.recovered = await self._recovery.recover_dead()
         self._patrol = asyncio.get_running_loop().create_task(self._recovery.patrol(), name="patrol")
+        self._sweep = asyncio.get_running_loop().create_task(self._swept(), name="worktree sweep")
 
     async def drain(self, reason: AbortReason) -> None:
         """Refuse starts, interrupt every run durably, wait for quiescence at most `drain_s`. Idempotent."""
-        if self._patrol is not None:
-            self._patrol.cancel()
+        for task in (self._patrol, self._sweep):
+            if task is not None:
+                task.cancel()
         await self.runs.drain(self.runs.draining.signal.reason or reason)
 
     async def close(self, reason: AbortReason) -> None:
@@ -171,46 +185,8 @@ class WorkflowService:
         return await self._claims.go_on(request, record, RunEvent.RETRY, None, signal)
 
     async def interrupt(self, run_id: str, by: str, *, wait_quiescent: bool = True) -> Interrupted:
-        """
-        Stop a run durably, with its whole tree; a nested run's root is stopped. Idempotent; always answers.
-
-        Returns:
-            After the durable append, and with `wait_quiescent` when the run is quiescent or the grace is spent.
-
-        Raises:
-            RunNotFound.
-            StoreUnavailable: the work is stopped, but that could not be stored yet; it still will be.
-        """
-        try:
-            return await self._interrupt(run_id, by, wait_quiescent=wait_quiescent)
-        except InvalidTransition as refusal:
-            if refusal.root_run_id is None:
-                raise
-            child = await self.store.read(run_id)
-            if child.status in TERMINAL:
-                return Interrupted(child, already_terminal=True, quiescent=True)
-            stopped = await self._interrupt(refusal.root_run_id, by, wait_quiescent=wait_quiescent)
-            child = await self.store.read(run_id)
-            return replace(stopped, record=child, already_terminal=child.status in TERMINAL)
-
-    async def _interrupt(self, run_id: str, by: str, *, wait_quiescent: bool) -> Interrupted:
-        active = self.runs.get(run_id)
-        reason = AbortReason(AbortKind.USER, by=by)
-        if active is not None and active.is_durable and active.stop_written is None:
-            # Ours: the controller fires before any I/O.
-            record = await self._stopped(active, reason)
-        else:
-            record = await self.store.write(Interrupt(run_id, reason.kind.value, by))
-        if record.status in TERMINAL:
-            return Interrupted(record, already_terminal=True, quiescent=record.is_quiescent)
-        if wait_quiescent:
-            await self._claims.unwound(record)
-            latest = await self.store.read(run_id)
-            if latest.is_active:
-                # Claimed since: the execution that was interrupted is over, and the answer is about that one.
-                return Interrupted(record, already_terminal=False, quiescent=True)
-            record = latest
-        return Interrupted(record, already_terminal=False, quiescent=record.owner is None)
+        """As `Interrupting.interrupt`."""
+        return await self._interrupting.interrupt(run_id, by, wait_quiescent=wait_quiescent)
 
     async def background(self, run_id: str) -> RunRecord:
         """
@@ -242,6 +218,35 @@ class WorkflowService:
         await self.store.delete(run_id)
         return record
 
+    async def answer(self, interaction_id: str, answer: Any, by: str) -> AnswerGiven:
+        """
+        Answer a question, whoever owns its run; the first durable answer wins (P7).
+
+        Args:
+            answer: A choice's id, a value that fits the question's schema, or text; JSON values.
+            by: Who answers, for people.
+
+        Raises:
+            InteractionNotPending: it was never asked, or nobody needs the answer any more.
+            AnswerInvalid: it is none of the choices, or does not fit the schema.
+        """
+        question = await self.store.read_question(interaction_id)
+        if question is None:
+            raise InteractionNotPending(interaction_id=interaction_id)
+        runner, text = self._parts.runner, canonical_json(answer)
+        problems = answer_problems(question, answer, text, runner.schemas, runner.settings.step_output_bytes_max)
+        if question.is_open and problems:
+            raise AnswerInvalid(interaction_id=interaction_id, problems=problems)
+        try:
+            await self.store.write(Answer(question.run_id, interaction_id, text, by))
+        except RunNotFound as gone:
+            raise InteractionNotPending(interaction_id=interaction_id) from gone
+        except InteractionNotPending as late:
+            if late.recorded_json is None:
+                raise
+            return AnswerGiven(accepted=False, recorded=loads(late.recorded_json))
+        return AnswerGiven(accepted=True, recorded=answer)
+
     async def trust(self, folders: list[FolderKey], *, trusted: bool, remember: bool) -> None:
         """Trust folders or withdraw it; withdrawing interrupts what runs there, or is about to."""
         await asyncio.to_thread(self.library.set_trust, folders, trusted=trusted, remember=remember)
@@ -250,9 +255,15 @@ class WorkflowService:
             if await asyncio.to_thread(self.library.is_trusted, FolderKey(active.folder)):
                 continue
             if active.is_durable:
-                await self._stopped(active, reason)
+                await self._interrupting.stopped(active, reason)
             else:
                 active.controller.abort(reason)
+
+    async def _swept(self) -> None:
+        try:
+            await sweep_worktrees(self._parts.runner.agents.worktrees, self.store)
+        except OSError as error:
+            log.warning("what ended runs left of worktrees cannot be removed: %s", error)
 
     async def health(self) -> dict[str, Any]:
         """`{"activeRuns", "storePath", "storeBytes", "storeId"}`."""
@@ -285,16 +296,6 @@ class WorkflowService:
             return None
         await asyncio.to_thread(self.library.require_trust, request.folder)
         return await self.store.find_start_key(request.folder.path, request.start_key)
-
-    async def _stopped(self, active: ActiveRun, reason: AbortReason) -> RunRecord:
-        """Stop a run of ours; the row after the durable write, which a store that is away is given a while for."""
-        written = self.runs.stop(active, reason)
-        if not await done_within(self._parts.runner.settings.interrupt_store_s, written, self._clock):
-            raise StoreUnavailable(
-                what="The run's work is stopped, but the store takes no writes.",
-                todo="Make the store writable: the interrupt is stored as soon as it is.",
-            )
-        return written.result()
 
     async def _join(self, request: StartRequest, record: RunRecord, signal: AbortSignal) -> RunRecord:
         """The start key is known: the same run, or a conflict (S7)."""

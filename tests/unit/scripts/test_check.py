@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
 import time
 from typing import TYPE_CHECKING
@@ -12,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidestep.scripts.check import SCRIPT_PROBLEMS_MAX, check, has_errors
-from sidestep.scripts.primitives import PRIMITIVES
 
 if TYPE_CHECKING:
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
 
 GOOD = '''
 """Implement a change, test it, review it; repeat until green or out of rounds."""
@@ -38,13 +36,6 @@ async def main(task: str, rounds: int = 3):
         await agent("Fix:\\n- " + "\\n- ".join(blockers), id=f"fix:{n}")
     return {"report": "Still red.", "data": {"blockers": blockers}}
 '''
-
-
-@pytest.fixture(autouse=True)
-def every_primitive_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said of a call beside that it arrives later; that stands in `test_step_calls.py`."""
-    for name, primitive in list(PRIMITIVES.items()):
-        monkeypatch.setitem(PRIMITIVES, name, dataclasses.replace(primitive, is_served=True))
 
 
 def in_main(body: str, header: str = "from sidestep import *\n") -> str:

@@ -109,6 +109,14 @@ def expect_texts(name: str, option: str, value: Any) -> None:
             raise TypeError(f"{name}(): {option} maps names to strings, and holds {kind_of(wrong)}: {wrong!r}")
 
 
+def expect_strings(name: str, option: str, value: Any) -> None:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name}(): {option} is {kind_of(value)}, not a list of strings")
+    for position, item in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if not isinstance(item, str) or not item:
+            raise TypeError(f"{name}(): {option}[{position}] is {item!r}, not a non-empty string")
+
+
 def expect_object(name: str, option: str, value: Any) -> None:
     if value is None:
         return

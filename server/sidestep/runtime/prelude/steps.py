@@ -10,6 +10,7 @@ from sidestep.runtime.prelude.checks import (
     expect_choice,
     expect_flag,
     expect_object,
+    expect_strings,
     expect_text,
     expect_texts,
     is_awaitable,
@@ -88,15 +89,36 @@ def sleep(seconds: Any, *, id: Any = None, **options: Any) -> Awaitable[Any]:
 
 
 def agent(
-    prompt: Any, *, id: Any = None, schema: Any = None, agent: Any = None, isolation: Any = "none", **options: Any
+    prompt: Any,
+    *,
+    id: Any = None,
+    schema: Any = None,
+    agent: Any = None,
+    isolation: Any = "none",
+    grace_s: Any = None,
+    final_instructions: Any = None,
+    **options: Any,
 ) -> Awaitable[Any]:
     name = "agent"
-    know_options(name, options, ("schema", "agent", "isolation"))
+    know_options(name, options, ("schema", "agent", "isolation", "grace_s", "final_instructions"))
     expect_text(name, "prompt", prompt, required=True)
     expect_object(name, "schema", schema)
     expect_text(name, "agent", agent)
     expect_choice(name, "isolation", isolation, ("none", "worktree"))
-    return _arrives_later(name, id, options)
+    expect_text(name, "final_instructions", final_instructions)
+    if grace_s is not None and (not is_number(grace_s) or grace_s < 0):
+        raise TypeError(f"agent(): grace_s is {grace_s!r}, not a number of seconds, 0 or more")
+    if options.get("timeout_s") is None and (grace_s is not None or final_instructions is not None):
+        raise TypeError("agent(): grace_s and final_instructions say what happens at timeout_s; give that, too")
+    step_input: dict[str, Any] = {"prompt": prompt}
+    if schema is not None:
+        step_input["schema"] = schema
+    if agent is not None:
+        step_input["agent"] = agent
+    if isolation != "none":
+        step_input["isolation"] = isolation
+    # How its time ends is not what the work is: it stands beside the input, as timeout_s does.
+    return _step(name, id, step_input, options, {"grace_s": grace_s, "final_instructions": final_instructions})
 
 
 def workflow(name_or_path: Any, *, id: Any = None, args: Any = None, **options: Any) -> Awaitable[Any]:
@@ -113,16 +135,33 @@ def ask(question: Any, *, id: Any = None, schema: Any = None, choices: Any = Non
     know_options("ask", options, ("schema", "choices"))
     expect_text("ask", "question", question, required=True)
     expect_object("ask", "schema", schema)
-    if choices is not None and not isinstance(choices, (list, tuple)):
-        raise TypeError(f"ask(): choices is {kind_of(choices)}, not a list of strings")
-    return _arrives_later("ask", id, options)
+    step_input: dict[str, Any] = {"question": question}
+    if schema is not None:
+        step_input["schema"] = schema
+    if choices is not None:
+        if schema is not None:
+            raise TypeError("ask(): give choices or a schema, not both")
+        expect_strings("ask", "choices", choices)
+        if len(choices) == 0 or len({choice: True for choice in choices}) != len(choices):
+            raise ValueError("ask(): choices are one or more different strings")
+        step_input["choices"] = list(choices)
+    return _step("ask", id, step_input, options)
 
 
-def apply_patch(patch: Any, *, id: Any = None, **options: Any) -> Awaitable[Any]:
-    know_options("apply_patch", options, ())
-    if not isinstance(patch, dict):
+def apply_patch(
+    patch: Any, *, id: Any = None, three_way: Any = True, paths: Any = None, **options: Any
+) -> Awaitable[Any]:
+    know_options("apply_patch", options, ("three_way", "paths"))
+    if not isinstance(patch, dict) or not isinstance(patch.get("id"), str):  # pyright: ignore[reportUnknownMemberType]
         raise TypeError(f"apply_patch() takes the patch of an agent that worked in a worktree, not {kind_of(patch)}")
-    return _arrives_later("apply_patch", id, options)
+    expect_flag("apply_patch", "three_way", three_way)
+    step_input: dict[str, Any] = {"patch": {"id": patch["id"]}}
+    if not three_way:
+        step_input["three_way"] = False
+    if paths is not None:
+        expect_strings("apply_patch", "paths", paths)
+        step_input["paths"] = list(paths)
+    return _step("apply_patch", id, step_input, options)
 
 
 def phase(*given: Any, **details: Any) -> None:
@@ -185,10 +224,19 @@ async def run_main(main: Any, args_text: str) -> str:
     return '{"value":' + text + "}"
 
 
-def _step(name: str, id: Any, step_input: dict[str, Any], options: dict[str, Any]) -> Awaitable[Any]:
-    """Check a step's common options and make its coroutine; whatever is wrong raises here, at the author's line."""
+def _step(
+    name: str, id: Any, step_input: dict[str, Any], options: dict[str, Any], beside: dict[str, Any] | None = None
+) -> Awaitable[Any]:
+    """
+    Check a step's common options and make its coroutine; whatever is wrong raises here, at the author's line.
+
+    `beside` is what its kind takes that makes it no other work; None in it is left out.
+    """
     step_id, line = _check_step(name, id, options)
     payload: dict[str, Any] = {"id": step_id, "input": step_input}
+    for option, value in (beside or {}).items():
+        if value is not None:
+            payload[option] = value
     for option in ("title", "phase", "timeout_s"):
         if options.get(option) is not None:
             payload[option] = options[option]
@@ -261,11 +309,6 @@ def _sized(name: str, value: dict[str, Any], bytes_max: int) -> str:
     if size > bytes_max:
         raise ValueError(f"{name}() was given {size} bytes, the limit is {bytes_max}")
     return text
-
-
-def _arrives_later(name: str, id: Any, options: dict[str, Any]) -> Awaitable[Any]:
-    _check_step(name, id, options)
-    raise RuntimeError(f"{name}() arrives with a later version of Sidestep")
 
 
 def _note(name: str, payload: dict[str, Any]) -> None:

@@ -1,0 +1,94 @@
+"""
+The executor of `agent` steps of one run: which agent, how many at once, and what its end becomes.
+
+The conversation itself is `agent_turns.py`'s. Knows no ACP, no JSON-RPC and no process: those are agents'.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sidestep.engine.agent_turns import AgentTurns
+from sidestep.model.abort import Aborted, AbortKind
+from sidestep.model.agents import AgentFailed
+from sidestep.model.execution import StepFailed
+
+if TYPE_CHECKING:
+    from asyncio import Semaphore
+    from collections.abc import Callable, Sequence
+
+    from sidestep.engine.agent_turns import AgentParts
+    from sidestep.engine.journal_writer import JournalWriter
+    from sidestep.engine.permissions import Permissions
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.execution import StepOutcome, StepRequest
+    from sidestep.model.ports import Clock, JsonSchemas
+    from sidestep.settings import Settings
+
+
+class AgentSteps:
+    """Carries out the `agent` steps of one run."""
+
+    def __init__(
+        self,
+        parts: AgentParts,
+        *,
+        writer: JournalWriter,
+        permissions: Permissions,
+        rejected: Callable[[str], int],
+        schemas: JsonSchemas,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        """
+        Args:
+            rejected: How many answers earlier executions of a step, by key, did not take.
+        """
+        self._parts = parts
+        self._writer = writer
+        self._permissions = permissions
+        self._rejected = rejected
+        self._schemas = schemas
+        self._clock = clock
+        self._settings = settings
+
+    def places(self, step_input: dict[str, Any], folder: str) -> Sequence[Semaphore]:
+        own = self._parts.agents.find(step_input.get("agent"), folder).places
+        # One's own first: who waits for it must not keep a place that others could have.
+        return (self._parts.places,) if own is None else (own, self._parts.places)
+
+    def check(self, step_input: dict[str, Any], folder: str) -> str | None:
+        schema = step_input.get("schema")
+        if schema is not None and (why := self._schemas.why_invalid(schema)) is not None:
+            return why
+        return self._parts.agents.why_not(step_input.get("agent"), folder)
+
+    async def execute(self, request: StepRequest, signal: AbortSignal) -> StepOutcome:
+        """
+        Have the agent do it.
+
+        Returns:
+            Its text, or the value that fits the schema; in a worktree `{"result", "patch"}`.
+
+        Raises:
+            Aborted: the signal fired and the agent is gone.
+        """
+        turns = AgentTurns(
+            self._parts,
+            request,
+            signal,
+            writer=self._writer,
+            permit=self._permissions.asker(request, signal),
+            rejected=self._rejected(request.key),
+            schemas=self._schemas,
+            clock=self._clock,
+            settings=self._settings,
+        )
+        try:
+            return await turns.run()
+        except AgentFailed as failed:
+            return StepFailed(failed.failure, usage=turns.usage)
+        except Aborted as aborted:
+            if aborted.reason.kind is AbortKind.TIMEOUT:
+                turns.note_limit("hard", (request.timeout_s or 0) + request.grace_s)
+            raise

@@ -1,0 +1,121 @@
+"""
+What a step may do: the permission policy, and the questions it leads to.
+
+Invariant: nothing that the policy forbids is begun, and nothing waits for a person where nobody can answer (the policy
+then says deny).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sidestep.model.agents import PermissionOption, PermissionPolicy
+from sidestep.model.questions import Choice, QuestionKind
+from sidestep.model.run import Failure, FailureCode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sidestep.engine.questions import Questions
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.agents import PermissionRequest
+    from sidestep.model.execution import StepRequest
+
+_ALLOW, _DENY = "allow", "deny"
+_TITLE_CHARS_MAX = 500
+
+
+class Permissions:
+    """Decides for the steps of one run."""
+
+    def __init__(self, policy: Callable[[str], PermissionPolicy], questions: Questions, folder: str) -> None:
+        """
+        Args:
+            policy: The policy in force in a folder; asked once an execution, since it reads files.
+        """
+        self._read_policy = policy
+        self._questions = questions
+        self._folder = folder
+
+    @cached_property
+    def _policy(self) -> PermissionPolicy:
+        return self._read_policy(self._folder)
+
+    async def why_not_command(self, request: StepRequest, signal: AbortSignal) -> Failure | None:
+        """
+        Whether a `command` step may begin; asks a person when the policy says so, once an attempt.
+
+        Raises:
+            Aborted.
+        """
+        policy = self._policy
+        if policy is PermissionPolicy.ALLOW:
+            return None
+        line = shlex.join(request.input["argv"])
+        if policy is PermissionPolicy.ASK:
+            choices = (Choice(_ALLOW, "Run it"), Choice(_DENY, "Do not run it"))
+            title = f"Run {_shortened(line)}"
+            question = self._questions.question(
+                request,
+                QuestionKind.PERMISSION,
+                title=title,
+                detail=line,
+                choices=choices,
+                # A step that is done again is asked for again.
+                what=str(request.attempt),
+            )
+            if await self._questions.ask(question, signal) == _ALLOW:
+                return None
+            return Failure(FailureCode.STEP, f"running {_shortened(line)} was not permitted")
+        return Failure(FailureCode.STEP, f"the permission policy denies commands: {_shortened(line)}")
+
+    def asker(self, request: StepRequest, signal: AbortSignal) -> Callable[[PermissionRequest], Awaitable[str | None]]:
+        """What one `agent` step's agent asks with."""
+        # The same thing asked again within one step is another question.
+        asked: Counter[str] = Counter()
+
+        def permit(wanted: PermissionRequest) -> Awaitable[str | None]:
+            what = f"{wanted.title}\n{wanted.detail}"
+            asked[what] += 1
+            return self._permit(request, wanted, f"{what}\n{asked[what]}", signal)
+
+        return permit
+
+    async def _permit(
+        self, request: StepRequest, wanted: PermissionRequest, what: str, signal: AbortSignal
+    ) -> str | None:
+        match self._policy:
+            case PermissionPolicy.ALLOW:
+                return _option(wanted, "allow_once", "allow_always")
+            case PermissionPolicy.DENY:
+                return _option(wanted, "reject_once", "reject_always")
+            case PermissionPolicy.ASK:
+                options = wanted.options or (
+                    PermissionOption(_ALLOW, "Allow", "allow_once"),
+                    PermissionOption(_DENY, "Deny", "reject_once"),
+                )
+                question = self._questions.question(
+                    request,
+                    QuestionKind.PERMISSION,
+                    title=_shortened(wanted.title),
+                    detail=wanted.detail,
+                    choices=tuple(Choice(option.option_id, option.title) for option in options),
+                    what=what,
+                )
+                return await self._questions.ask(question, signal)
+
+
+def _option(wanted: PermissionRequest, *kinds: str) -> str | None:
+    for kind in kinds:
+        for option in wanted.options:
+            if option.kind == kind:
+                return option.option_id
+    return None
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _TITLE_CHARS_MAX else line[: _TITLE_CHARS_MAX - 3] + "..."

@@ -1,0 +1,361 @@
+"""`agent` steps: answers that fit (V1, V2), time (T1), one task (J4), places, permissions, worktrees, usage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sidestep.model.agents import AgentReply, PermissionOption, PermissionPolicy, PermissionRequest
+from sidestep.model.events import StepChanged, TimeLimitReached, ValidationFailed
+from sidestep.model.run import FailureCode, RunStatus, StepStatus
+from sidestep.model.usage import Usage
+from sidestep.settings import Settings
+from sidestep.store.memory import InMemoryRunStore
+from tests.support.scripted_agents import ScriptedAgent, breaks, never, says
+from tests.support.service_harness import Harness, LivingOwners
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.agents import AgentTask
+
+TEXT = """
+from sidestep import agent
+
+async def main():
+    return await agent("Do it.", id="do")
+"""
+SCHEMA = """
+from sidestep import agent, failure
+
+SCHEMA = {"type": "object", "required": ["blockers"],
+          "properties": {"blockers": {"type": "array", "items": {"type": "string"}}}}
+
+async def main():
+    try:
+        return {"report": "", "data": await agent("Review.", id="review", schema=SCHEMA)}
+    except RuntimeError as error:
+        return {"report": failure(error)["code"], "data": failure(error)["message"]}
+"""
+TIMED = """
+from sidestep import agent, failure
+
+async def main():
+    try:
+        return await agent("Do it.", id="do", timeout_s=10, grace_s=5, final_instructions="Wrap up.")
+    except TimeoutError as error:
+        return failure(error)["code"]
+"""
+GOOD = '{"blockers": []}'
+BAD = '{"blockers": [1]}'
+
+
+def fenced(text: str) -> AgentReply:
+    return says(f"Here it is.\n\n```json\n{text}\n```\n")
+
+
+def result(record: Any) -> Any:
+    assert record.result is not None, record.error
+    return record.result.report, record.result.data_json and json.loads(record.result.data_json)
+
+
+async def bodies(h: Harness, run_id: str, kind: type) -> list[Any]:
+    return [event.body for event in await h.events(run_id) if isinstance(event.body, kind)]
+
+
+async def test_an_agent_gives_its_text_and_is_closed(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", says("All done.")))
+        record = await h.completed(TEXT)
+        assert result(record) == ("All done.", None)
+        assert (agent.prompts, agent.open_sessions) == (["Do it."], 0)
+        (task,) = agent.tasks
+        assert (task.step_id, task.cwd, task.redelivery, task.attempt) == ("do", str(h.folder_path), False, 1)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_v1_problems_are_told_back_until_the_answer_fits(tmp_path: Path, keeps: bool) -> None:
+    """V1: with every problem and its path; an agent that keeps no conversation is told everything again."""
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", fenced(BAD), says("hm"), fenced(GOOD), keeps=keeps))
+        record = await h.completed(SCHEMA)
+        assert result(record) == ("", {"blockers": []})
+        first, second, third = agent.prompts
+        assert '"blockers"' in first
+        assert "```json" in first
+        assert "/blockers/0: 1 is not of type" in second
+        assert "no JSON value" in third
+        assert [prompt.startswith("Review.") for prompt in (second, third)] == [not keeps, not keeps]
+        told = await bodies(h, record.run_id, ValidationFailed)
+        assert [(body.attempt, body.problems[0][0]) for body in told] == [(1, "/blockers/0"), (2, "")]
+
+
+async def test_v1_three_attempts_in_all(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", fenced(BAD)))
+        record = await h.completed(SCHEMA)
+        code, message = result(record)
+        assert code == "validation"
+        assert "after 3 attempts" in message
+        assert "/blockers/0" in message
+        assert len(agent.prompts) == 3
+
+
+@pytest.mark.parametrize("spent", [1, 2, 3])
+async def test_v1_attempts_are_counted_across_resumes(tmp_path: Path, spent: int) -> None:
+    """V1: a crash between two attempts gives no attempt back; after the last one nobody is asked again."""
+    dead: set[str] = set()
+    # The first process would allow one more: it dies with all attempts spent and no failure stored.
+    settings = Settings(agent_attempts_max=spent + 1)
+    async with Harness(tmp_path, owners=LivingOwners("owner-a", dead), settings=settings) as h:
+        first = h.agents.agents.add(ScriptedAgent("tester", *[fenced(BAD)] * spent, never))
+        h.start(SCHEMA)
+        await first.called(spent + 1)
+        dead.add("owner-a")
+        async with Harness(tmp_path, store=beside(h), owners=LivingOwners("owner-b", dead)) as other:
+            agent = other.agents.agents.add(ScriptedAgent("tester", fenced(BAD)))
+            record = await other.resume("run_a000000000000001")
+            assert result(record)[0] == "validation"
+            assert len(agent.prompts) == 3 - spent
+
+
+async def test_v1_a_retry_gives_all_attempts_again(tmp_path: Path) -> None:
+    source = SCHEMA.replace('return {"report": failure', 'raise\n        return {"report": failure')
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(
+            ScriptedAgent("tester", fenced(BAD), fenced(BAD), fenced(BAD), fenced(BAD), fenced(GOOD))
+        )
+        failed = (await h.start(source)).record
+        assert failed.status is RunStatus.FAILED
+        record = await h.retry(failed.run_id)
+        assert result(record) == ("", {"blockers": []})
+        assert len(agent.prompts) == 5
+
+
+async def test_v1_parallel_and_pipeline_count_as_one_step_does(tmp_path: Path) -> None:
+    source = """
+from sidestep import agent, parallel, pipeline
+
+async def main():
+    schema = {"type": "integer"}
+    a = await parallel([agent("a", id="a", schema=schema)], on_error="return")
+    b = await pipeline(["b"], lambda item: agent(item, id=item, schema=schema), on_error="return")
+    return {"report": "", "data": [a[0]["error"]["code"], b[0]["error"]["code"]]}
+"""
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", says("no")))
+        assert result(await h.completed(source))[1] == ["validation", "validation"]
+        assert len(agent.prompts) == 6
+
+
+async def test_v2_an_infrastructure_failure_is_no_attempt(tmp_path: Path) -> None:
+    """V2: it fails the step with its own code, at once, and nothing is counted."""
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", fenced(BAD), breaks("the agent died")))
+        record = await h.completed(SCHEMA)
+        assert result(record) == ("infrastructure", "the agent died")
+        assert len(agent.prompts) == 2
+        assert len(await bodies(h, record.run_id, ValidationFailed)) == 1
+
+
+async def test_an_agent_that_takes_the_schema_itself_is_not_told_how_to_write_json(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        reply = AgentReply(None, {"blockers": []}, has_data=True)
+        agent = h.agents.agents.add(ScriptedAgent("host", reply, gives_data=True))
+        assert result(await h.completed(SCHEMA)) == ("", {"blockers": []})
+        assert agent.prompts == ["Review."]
+        assert agent.tasks[0].schema is not None
+
+
+async def test_t1_at_the_soft_limit_the_agent_reports_what_it_has(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", never, says("half done")))
+        task = h.start(TIMED)
+        await agent.called(1)
+        h.clock.advance(10)
+        record = (await task).record
+        assert result(record)[0] == "half done"
+        assert agent.prompts[1] == "Wrap up."
+        (limit,) = await bodies(h, record.run_id, TimeLimitReached)
+        assert (limit.stage, limit.limit_ms) == ("soft", 10_000)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_t1_at_the_hard_limit_it_is_stopped(tmp_path: Path, keeps: bool) -> None:
+    """T1: code timeout; an agent that cannot be asked for a report has the grace for its work."""
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", never, keeps=keeps))
+        task = h.start(TIMED)
+        await agent.called(1)
+        h.clock.advance(10)
+        if keeps:
+            await agent.called(2)
+        h.clock.advance(5)
+        record = (await task).record
+        assert result(record)[0] == "timeout"
+        stages = [limit.stage for limit in await bodies(h, record.run_id, TimeLimitReached)]
+        assert stages == (["soft", "hard"] if keeps else ["hard"])
+        assert agent.open_sessions == 0
+
+
+async def test_t1_waiting_for_a_place_takes_none_of_its_time_and_shows_as_queued(tmp_path: Path) -> None:
+    source = """
+from sidestep import agent, parallel
+
+async def main():
+    await parallel([agent(name, id=name, timeout_s=10) for name in ["a", "b"]])
+"""
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", never, says("b")))
+        agent.places = asyncio.Semaphore(1)
+        gate = asyncio.get_running_loop().create_future()
+        agent.turns[0] = lambda task, signal: gate
+        task = h.start(source)
+        await agent.called(1)
+        record = await h.reached("run_a000000000000001", lambda record: record.steps.known == 2)
+        steps = {step.step_id: step.status for step in (await h.store.read_steps(record.run_id)).items}
+        assert steps == {"a": StepStatus.STARTED, "b": StepStatus.QUEUED}
+        assert record.steps.running == 1
+        h.clock.advance(9)
+        gate.set_result(says("a"))
+        assert (await task).record.status is RunStatus.COMPLETED
+        statuses = [(b.step_id, b.status.value) for b in await bodies(h, record.run_id, StepChanged)]
+        assert statuses.count(("b", "queued")) == statuses.count(("b", "started")) == 1
+
+
+async def test_j4_a_task_that_may_be_under_way_is_delivered_again_as_the_same_task(tmp_path: Path) -> None:
+    dead: set[str] = set()
+    async with Harness(tmp_path, owners=LivingOwners("owner-a", dead)) as h:
+        first = h.agents.agents.add(ScriptedAgent("tester", keep_session_and_wait))
+        h.start(TEXT)
+        await first.called(1)
+        # Created, begun, the step started, and its session.
+        await h.reached("run_a000000000000001", lambda record: record.sequence == 4)
+        await h.service.interrupt("run_a000000000000001", by="person")
+        second = h.agents.agents.add(ScriptedAgent("tester", says("done")))
+        record = await h.resume("run_a000000000000001")
+        assert record.status is RunStatus.COMPLETED
+        before, after = first.tasks[0], second.tasks[0]
+        assert (before.task_id, before.attempt) == (after.task_id, after.attempt)
+        assert (before.redelivery, after.redelivery) == (False, True)
+        assert (before.session, after.session) == (None, "session-7")
+
+
+async def test_p9_a_script_catches_a_failure_and_not_an_interrupt(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", never))
+        task = h.start(SCHEMA)
+        await agent.called(1)
+        await h.service.interrupt("run_a000000000000001", by="person")
+        assert (await task).record.status is RunStatus.INTERRUPTED
+        assert agent.open_sessions == 0
+
+
+async def test_p1_an_unknown_agent_and_a_schema_that_is_none_are_refused_at_their_line(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester"))
+        for source, said in (
+            (TEXT.replace('id="do"', 'id="do", agent="nobody"'), "there is no agent 'nobody'"),
+            (
+                SCHEMA.replace('"object"', '"obj" + "ekt"').replace("except RuntimeError", "except OSError"),
+                "no JSON Schema",
+            ),
+        ):
+            record = (await h.start(source)).record
+            assert record.error is not None
+            assert (record.error.code, said in record.error.message) == (FailureCode.SCRIPT, True), record.error
+        assert agent.tasks == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "chosen"), [(PermissionPolicy.ALLOW, "yes-once"), (PermissionPolicy.DENY, "no"), ("ask", "yes-always")]
+)
+async def test_p7_permissions_follow_the_policy(tmp_path: Path, policy: Any, chosen: str) -> None:
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy(policy)
+        h.agents.agents.add(ScriptedAgent("tester", ask_permission))
+        task = h.start(TEXT)
+        if policy == "ask":
+            question = await h.asked("run_a000000000000001")
+            assert (question.title, question.kind.value) == ("Edit a.py", "permission")
+            await h.service.answer(question.interaction_id, "yes-always", by="person")
+        assert result((await task).record)[0] == chosen
+
+
+@pytest.mark.parametrize("answer", ["allow", "deny"])
+async def test_p7_a_command_asks_for_permission_once_an_attempt(tmp_path: Path, answer: str) -> None:
+    source = "from sidestep import command\n\nasync def main():\n    await command(['rm', 'a'], id='rm')\n"
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        task = h.start(source)
+        question = await h.asked("run_a000000000000001")
+        assert h.commands.calls == []
+        assert (question.title, question.detail) == ("Run rm a", "rm a")
+        await h.service.answer(question.interaction_id, answer, by="person")
+        record = (await task).record
+        assert record.status is (RunStatus.COMPLETED if answer == "allow" else RunStatus.FAILED)
+        assert len(h.commands.calls) == (answer == "allow")
+
+
+async def test_p7_the_policy_that_denies_runs_no_command(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.DENY
+        record = (await h.start()).record
+        assert (record.status, h.commands.calls) == (RunStatus.FAILED, [])
+
+
+async def test_a_worktree_gives_the_result_and_the_patch_and_is_removed_at_the_end(tmp_path: Path) -> None:
+    source = TEXT.replace(
+        'return await agent("Do it.", id="do")', 'return await agent("Do it.", id="do", isolation="worktree")'
+    )
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", says("done")))
+        record = await h.completed(source)
+        patch = {"id": "patch_1", "files": ["a.py"], "additions": 2, "deletions": 1}
+        assert result(record)[1] == {"result": "done", "patch": patch}
+        assert agent.tasks[0].cwd == f"/worktrees/{record.run_id}/{agent.tasks[0].key}"
+        assert h.agents.worktrees.removed == [record.run_id]
+
+
+async def test_usage_is_summed_also_of_failed_steps_and_what_was_kept_is_told(tmp_path: Path) -> None:
+    source = """
+from sidestep import agent
+
+async def main():
+    await agent("a", id="a")
+    await agent("b", id="b", schema={"type": "integer"})
+"""
+    async with Harness(tmp_path) as h:
+        used = Usage(1000, 10, 1_550_000)
+        agent = h.agents.agents.add(ScriptedAgent("tester", AgentReply("1", usage=used), AgentReply("x", usage=used)))
+        failed = (await h.start(source)).record
+        assert failed.status is RunStatus.FAILED
+        assert failed.usage == Usage(4000, 40, 6_200_000)
+        assert failed.finished.usage == used
+        agent.turns = [AgentReply("1", usage=used)]
+        record = await h.retry(failed.run_id)
+        assert (record.kept.usage, record.usage.cost_micro_usd) == (used, 7_750_000)
+
+
+def beside(h: Harness) -> InMemoryRunStore:
+    """Another process's store on the same journal."""
+    assert isinstance(h.store, InMemoryRunStore)
+    return InMemoryRunStore(h.clock, h.settings, h.store.journal)
+
+
+async def keep_session_and_wait(task: AgentTask, signal: AbortSignal) -> AgentReply:
+    task.keep_session("session-7")
+    return await never(task, signal)
+
+
+async def ask_permission(task: AgentTask, signal: AbortSignal) -> AgentReply:
+    options = (
+        PermissionOption("yes-always", "Always", "allow_always"),
+        PermissionOption("yes-once", "Once", "allow_once"),
+        PermissionOption("no", "No", "reject_once"),
+    )
+    return says(str(await task.permit(PermissionRequest("Edit a.py", None, options))))
