@@ -13,7 +13,7 @@ Invariants:
 A header block is lines `Name: value` up to an empty line; CRLF and LF both end a line, names ignore case, the space is
 optional, headers other than Content-Length are ignored, empty lines before a block are too. A block without exactly one
 usable length is bad: it is told once, and reading goes on at the next `Content-Length` line, even one glued to the
-rest of a body that was longer than its header had said.
+rest of a body that was longer than its header had said, or at the next header after an empty line.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _GLUED = re.compile(rb"(?<!-)content-length[ \t]*:[ \t]*(?P<value>[-+.\w]{0,32})
 # The longest tail of a line that `_GLUED` is tried on; keeps endless lines out of memory while resynchronising.
 _GLUED_BYTES_MAX = 128
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)+")
+# A whole block as nearly everybody writes it. Other spellings, and longer numbers, are read line by line.
+_PLAIN = re.compile(rb"Content-Length: ([0-9]{1,9})\r\n\r\n")
 _TOO_LONG = "the header is too long"
 
 
@@ -63,7 +65,7 @@ class _State(Enum):
     BODY = "body"
     # Passing over `_length` bytes.
     SKIP = "skip"
-    # After a bad block: looking for a line that ends in a Content-Length header; garbage here was told already.
+    # After a bad block: looking for the beginning of the next one; garbage here was told already.
     RESYNC = "resync"
 
 
@@ -97,6 +99,8 @@ class FrameReader:
         self._lengths: list[bytes] = []
         # True for a block found while resynchronising.
         self._is_tentative = False
+        # While resynchronising: an empty line stands before this one, so that a block may begin here.
+        self._is_after_empty_line = False
 
     @property
     def is_between_frames(self) -> bool:
@@ -110,14 +114,35 @@ class FrameReader:
         Returns:
             What they complete, in order. Never raises, whatever the bytes are.
         """
-        self._buffer += chunk
         items: list[Frame | BadFrame | SkippedFrame] = []
+        self._buffer += chunk
+        self._take_plain_frames(items)
         while self._step(items):
-            pass
+            self._take_plain_frames(items)
         del self._buffer[: self._position]
         self._searched -= self._position
         self._position = 0
         return items
+
+    def _take_plain_frames(self, items: list[Frame | BadFrame | SkippedFrame]) -> None:
+        """Between frames: take those whose headers are plain, the last perhaps without its body."""
+        if self._state is not _State.HEADER or self._block_bytes:
+            return
+        position = self._position
+        with memoryview(self._buffer) as view:
+            while (header := _PLAIN.match(view, position)) is not None:
+                length = int(header[1])
+                if length > self._message_bytes_max:
+                    break
+                begin = header.end()
+                position = begin + length
+                if position > len(view):
+                    self._state, self._length, position = _State.BODY, length, begin
+                    break
+                items.append(Frame(bytes(view[begin:position])))
+            # It would keep the buffer from being cut.
+            del header
+        self._position = self._searched = position
 
     def _step(self, items: list[Frame | BadFrame | SkippedFrame]) -> bool:
         """Take one line or body; False when more bytes are needed."""
@@ -142,6 +167,7 @@ class FrameReader:
         if empty is not None:
             self._position = self._searched = empty.end()
             self._begin_block()
+            self._is_after_empty_line = True
 
     def _take_line(self) -> bytes | None:
         """Take a line without its end, or None when its end has not come."""
@@ -161,6 +187,7 @@ class FrameReader:
             if not self._is_tentative:
                 items.append(BadFrame(_TOO_LONG))
             self._state = _State.RESYNC
+            self._is_after_empty_line = False
         # Twice the tail, so that the line's end may still take a byte or two of it.
         if self._state is _State.RESYNC and waiting > 2 * _GLUED_BYTES_MAX:
             self._position = len(self._buffer) - 2 * _GLUED_BYTES_MAX
@@ -177,6 +204,7 @@ class FrameReader:
             # In a block found while resynchronising, such a line shows that it was no block: told already.
             if not self._is_tentative:
                 items.append(BadFrame(problem))
+            self._is_after_empty_line = False
             self._resynchronise(line)
 
     def _read_header(self, line: bytes) -> str:
@@ -202,6 +230,7 @@ class FrameReader:
         if problem:
             items.append(BadFrame(problem))
             self._state = _State.RESYNC
+            self._is_after_empty_line = True
             return
         self._length = length
         if length > self._message_bytes_max:
@@ -211,16 +240,24 @@ class FrameReader:
             self._state = _State.BODY
 
     def _resynchronise(self, line: bytes) -> None:
-        """Begin a new block if `line` ends in a Content-Length header; else stay lost."""
+        """Begin a new block if `line` ends in a Content-Length header, or is a header at the right place."""
         self._state = _State.RESYNC
         glued = _GLUED.search(line[-_GLUED_BYTES_MAX:])
+        may_begin = self._is_after_empty_line and self._is_header(line)
         self._begin_block()
-        if glued is not None:
+        self._is_after_empty_line = not line
+        if glued is not None or may_begin:
             self._state = _State.HEADER
             self._is_tentative = True
             self._has_headers = True
+            self._block_bytes = len(line if glued is None else glued[0])
+        if glued is not None:
             self._lengths.append(glued["value"])
-            self._block_bytes = len(glued[0])
+
+    def _is_header(self, line: bytes) -> bool:
+        # A longer line may have been cut: whether it is one must not depend on that.
+        name, colon, _ = line[: _GLUED_BYTES_MAX + 1].partition(b":")
+        return bool(colon) and len(line) <= _GLUED_BYTES_MAX and _NAME.fullmatch(name.strip(b" \t")) is not None
 
     def _take_body(self, items: list[Frame | BadFrame | SkippedFrame]) -> bool:
         end = self._position + self._length

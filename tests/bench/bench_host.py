@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.lsp.bridge import PyglsBridge
 from sidestep.lsp.connection import Connection, ConnectionParts
+from sidestep.lsp.workflow_side import WorkflowParts
 from sidestep.scripts.folder import FolderKey
 from sidestep_protocol.framing import encode_frame
 
@@ -63,10 +64,16 @@ def send(connection: Connection, message: dict[str, Any]) -> None:
 
 
 def connected(app: Application, answers: Answers) -> Connection:
+
+    async def no_stored_id() -> None:
+        return None
+
+    async def load() -> WorkflowParts:
+        return WorkflowParts(app.service, lambda: app.opened, app.library, lambda offer: None)
+
     parts = ConnectionParts(
-        open_service=app.service,
-        opened_service=lambda: app.opened,
-        library=app.library,
+        stored_id=no_stored_id,
+        load=load,
         settings=app.settings,
         versions=app.versions,
         server_epoch="bench",

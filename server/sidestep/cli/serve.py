@@ -16,23 +16,33 @@ import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sidestep import logs
-from sidestep.app import VERSION, Application
-from sidestep.cli.client_process import ClientProcess
 from sidestep.cli.file_limit import make_room_for_files
+from sidestep.cli.late_application import LateApplication
 from sidestep.lsp.bridge import PyglsBridge
 from sidestep.lsp.connection import Connection, ConnectionParts
 from sidestep.model.abort import AbortKind, AbortReason
 from sidestep.rpc.lifecycle import EndCause
-from sidestep.rpc.transport import StdinReader, Writer, take_stdin, take_stdout
+from sidestep.rpc.reader import StdinReader
+from sidestep.rpc.transport import take_stdin, take_stdout
+from sidestep.rpc.writer import Writer
 from sidestep.settings import Settings
-from sidestep.system import RandomIds, random_word
+from sidestep.store.identity import stored_id
+from sidestep.store.place import database_path
+from sidestep.system import VERSION, RandomIds, random_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sidestep.app import Application
+    from sidestep.lsp.host_offer import HostOffer
+    from sidestep.lsp.workflow_side import WorkflowParts
 
 log = logging.getLogger("sidestep.serve")
 
@@ -57,8 +67,7 @@ EXIT_STDOUT_BROKEN = 4
 _FAREWELL_S = 0.3
 
 
-@dataclass
-class Options:
+class Options(msgspec.Struct):
     """The flags of `serve`."""
 
     client_process_id: int | None = None
@@ -132,10 +141,11 @@ class _Server:
         )
         writer.start(loop)
         to_runs = replace(settings, drain_s=settings.drain_s - _FAREWELL_S)
-        app = Application(to_runs, self._options.store, os.environ)
+        app = LateApplication(to_runs, self._options.store, os.environ)
         bridge = PyglsBridge(name="sidestep", version=VERSION)
-        connection = Connection(_parts(app, settings, bridge), writer)
-        reader = StdinReader(stdin, receive=connection.session.receive, end=connection.session.receive_end)
+        connection = Connection(_parts(app, self._options.store, settings, bridge), writer)
+        receive = partial(writer.gather, connection.session.receive)
+        reader = StdinReader(stdin, receive=receive, end=connection.session.receive_end)
         logging.getLogger().addHandler(connection.host_log)
         reader.start(loop)
         watchers = [
@@ -188,6 +198,9 @@ class _Server:
     async def _watch_parent(self, settings: Settings, connection: Connection) -> None:
         """End when the client's process is gone; a pid that was never visible (a container's) is not watched."""
         pid = self._options.client_process_id or await connection.client_process_id()
+        # Imported late: what knows processes is not needed for the initialize reply.
+        from sidestep.cli.client_process import ClientProcess
+
         process = None if pid is None else ClientProcess(pid)
         if process is None or not process.is_visible:
             return
@@ -195,17 +208,32 @@ class _Server:
         self._end(AbortReason(AbortKind.CLIENT_GONE, by="host", detail=f"process {pid} ended"), EXIT_PARENT_DIED)
 
 
-def _parts(app: Application, settings: Settings, bridge: PyglsBridge) -> ConnectionParts:
+def _parts(app: LateApplication, store: str | None, settings: Settings, bridge: PyglsBridge) -> ConnectionParts:
+    async def load() -> WorkflowParts:
+        application = await app.get()
+        from sidestep.lsp.workflow_side import WorkflowParts
+
+        return WorkflowParts(
+            application.service, lambda: app.opened, application.library, partial(_take_offer, application)
+        )
+
+    database = database_path(store, os.environ)
     return ConnectionParts(
-        open_service=app.service,
-        opened_service=lambda: app.opened,
-        library=app.library,
+        # In a thread: the disk may be slow.
+        stored_id=lambda: asyncio.to_thread(stored_id, database),
+        load=load,
         settings=settings,
-        versions=app.versions,
+        versions={"sidestep": VERSION},
         server_epoch=random_word(),
         new_incident_id=RandomIds().incident_id,
         bridge=bridge,
     )
+
+
+def _take_offer(app: Application, offer: HostOffer) -> None:
+    app.agent_config.use_session(offer.agents)
+    app.can_ask = offer.can_be_asked
+    app.host_agents = offer.agent
 
 
 def _set_option(options: Options, name: str, value: str) -> None:

@@ -19,6 +19,7 @@ from sidestep.rpc.errors import RpcError, internal_error, wire_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sidestep.rpc.envelope import RequestId
     from sidestep.rpc.inbound import InFlight
     from sidestep_protocol.errors import ResponseError
 
@@ -57,6 +58,14 @@ class Answers:
             except Exception as unserialisable:  # The handler's edge: whatever its result is, it is answered.
                 failure = unserialisable
         return encode_error(request.request_id, self._failed(request.method, failure)), False
+
+    def at_once(self, request_id: RequestId, method: str, work: Callable[[], object]) -> bytes | None:
+        """Do the work of a request and return the body of its response; None when `work` returns None."""
+        try:
+            result = work()
+            return None if result is None else encode_result(request_id, result)
+        except Exception as failure:  # The handler's edge: it is answered.
+            return encode_error(request_id, self._failed(method, failure))
 
     def _cancelled(self, request: InFlight, is_closing: bool) -> ResponseError:
         if request.is_cancelled:

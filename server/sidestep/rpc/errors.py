@@ -19,6 +19,8 @@ from sidestep_protocol.errors import ERROR_CODES, INVALID_PARAMS, SERVER_CANCELL
 from sidestep_protocol.validation import invalid_params_data
 
 if TYPE_CHECKING:
+    import msgspec
+
     from sidestep_protocol.errors import InvalidParamsData
 
 
@@ -73,9 +75,9 @@ def invalid_params(data: InvalidParamsData) -> ResponseError:
     return wire_error("invalidParams", f"{where}: expected {data.expected}", path=data.path, expected=data.expected)
 
 
-def undecodable_params(problem: Exception, params_type: object) -> ResponseError:
+def undecodable_params(problem: Exception, params_type: object, raw: bytes | msgspec.Raw) -> ResponseError:
     """Say where params do not fit `params_type`, from what msgspec raised."""
-    return invalid_params(invalid_params_data(problem, params_type))
+    return invalid_params(invalid_params_data(problem, params_type, raw))
 
 
 def internal_error(incident_id: str) -> ResponseError:

@@ -6,6 +6,7 @@ know phases, routes or framing.
 
 Invariant: a request is answered once, from its task's done-callback, because a task that is cancelled before its first
 step never enters its coroutine.
+Invariant: nothing is answered at once while a handler that came before it has not begun.
 Invariant: when `aclose` returns, every request has been answered.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidestep.rpc.answers import draining
 from sidestep.rpc.envelope import encode_error
@@ -22,11 +23,14 @@ from sidestep.rpc.errors import RpcError
 from sidestep.rpc.router import RequestContext
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from sidestep.rpc.answers import Answers
+    from sidestep.rpc.envelope import RequestId
     from sidestep.rpc.inbound import InboundRequests, InFlight
     from sidestep.rpc.transport import Lane
+
+T = TypeVar("T")
 
 log = logging.getLogger("sidestep.rpc")
 
@@ -48,6 +52,8 @@ class Handlers:
         self._notify = notify
         # Not a TaskGroup: one handler that fails must not cancel the others. `aclose` awaits them.
         self._tasks: set[asyncio.Task[Any]] = set()
+        # Tasks made in this turn of the loop, which have not begun.
+        self._unbegun = 0
         self._is_closing = False
 
     def start(
@@ -69,8 +75,7 @@ class Handlers:
         async def run() -> object:
             return await handle(context)
 
-        request.task = asyncio.get_running_loop().create_task(run(), name=request.method)
-        self._tasks.add(request.task)
+        request.task = self._begin(run(), request.method)
         request.task.add_done_callback(partial(self._finish, request, finished))
 
     def spawn(self, method: str, handle: Callable[[], Awaitable[object]]) -> None:
@@ -84,9 +89,24 @@ class Handlers:
             except Exception:  # The handler's edge: a notification has no answer.
                 log.exception("the handler of %s failed", method)
 
-        task = asyncio.get_running_loop().create_task(run(), name=method)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(run(), method).add_done_callback(self._tasks.discard)
+
+    def answer_at_once(self, request_id: RequestId, method: str, work: Callable[[], object]) -> bool:
+        """
+        Serve a request without a task.
+
+        Args:
+            work: Returns its result; None when it cannot be served at once.
+
+        Returns:
+            False when it has to be started: a handler that came before has not begun, or `work` says so.
+        """
+        if self._unbegun:
+            return False
+        body = self._answers.at_once(request_id, method, work)
+        if body is not None:
+            self._send(body)
+        return body is not None
 
     async def aclose(self, within_s: float) -> None:
         """See `Session.aclose`."""
@@ -100,6 +120,18 @@ class Handlers:
         for request in self._inbound:
             log.error("the handler of %s ignores its cancellation", request.method)
             self._answer(request, encode_error(request.request_id, draining()))
+
+    def _begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work, name=name)
+        self._tasks.add(task)
+        self._unbegun += 1
+        # Called right after the task's first step: the loop takes turns in order.
+        loop.call_soon(self._has_begun)
+        return task
+
+    def _has_begun(self) -> None:
+        self._unbegun -= 1
 
     async def _wait(self, within_s: float) -> None:
         # A task's answer is out before we wake for it: its own done-callback was added before this one's.

@@ -10,34 +10,34 @@ Invariant: a task is cancelled at most once, because a second cancel would abort
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
 from sidestep.rpc.router import Admission
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterator
+    import asyncio  # noqa: TC004 -- never decoded
+    from collections.abc import Callable, Iterator  # noqa: TC004 -- never decoded
 
-    from sidestep.rpc.envelope import RequestId
+    from sidestep.rpc.envelope import RequestId  # noqa: TC004 -- never decoded
 
 
-@dataclass
-class InFlight:
+class InFlight(msgspec.Struct, eq=False):
     """One request on its way to its response."""
 
     request_id: RequestId
     method: str
     admission: Admission
-    controller: AbortController = field(default_factory=AbortController)
+    controller: AbortController = msgspec.field(default_factory=AbortController)
     # Set in the same turn of the loop in which the request is read.
     task: asyncio.Task[object] | None = None
     is_cancelled: bool = False
     # True from the moment its response is queued.
     is_answered: bool = False
     # Called right after that.
-    after_answer: list[Callable[[], object]] = field(default_factory=list["Callable[[], object]"])
+    after_answer: list[Callable[[], object]] = msgspec.field(default_factory=list["Callable[[], object]"])
 
 
 class InboundRequests:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -19,12 +18,13 @@ from sidestep.rpc.errors import RpcError, undecodable_params
 from sidestep.rpc.transport import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable  # noqa: TC004 -- never decoded
 
-    from sidestep.model.abort import AbortSignal
-    from sidestep.rpc.envelope import RequestId
+    from sidestep.model.abort import AbortSignal  # noqa: TC004 -- never decoded
+    from sidestep.rpc.envelope import RequestId  # noqa: TC004 -- never decoded
 
 P = TypeVar("P")
+R = TypeVar("R", "Route[Any]", "NotificationRoute[Any]")
 
 log = logging.getLogger("sidestep.rpc")
 
@@ -45,8 +45,7 @@ class Admission(enum.Enum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True)
-class RequestContext:
+class RequestContext(msgspec.Struct, frozen=True, eq=False):
     """
     What a handler may know about its request.
 
@@ -58,7 +57,7 @@ class RequestContext:
     method: str
     signal: AbortSignal
     send_notification: Callable[[str, object, Lane], bool]
-    answered: list[Callable[[], object]] = field(default_factory=list["Callable[[], object]"])
+    answered: list[Callable[[], object]] = msgspec.field(default_factory=list["Callable[[], object]"])
 
     def notify(self, method: str, params: object, lane: Lane = Lane.MUST) -> bool:
         """Send a notification before the response. Returns False when it was refused (never for `Lane.MUST`)."""
@@ -69,8 +68,7 @@ class RequestContext:
         self.answered.append(callback)
 
 
-@dataclass(frozen=True)
-class Route(Generic[P]):
+class Route(msgspec.Struct, Generic[P], frozen=True, eq=False):
     """
     One request method.
 
@@ -78,6 +76,8 @@ class Route(Generic[P]):
         params_type: What msgspec decodes `params` into; absent and null params are `{}`.
         handler: Returns the result (a struct, JSON builtins or raw JSON); runs in a task of its own.
         is_large: Its answers may be megabytes: few of these handlers run at once, and none while much is unread.
+        at_once: Does the same as the handler where nothing has to be waited for, without a task; returns None when
+            something has.
     """
 
     method: str
@@ -85,10 +85,10 @@ class Route(Generic[P]):
     handler: Callable[[P, RequestContext], Awaitable[object]]
     admission: Admission = Admission.COUNTED
     is_large: bool = False
+    at_once: Callable[[P], object] | None = None
 
 
-@dataclass(frozen=True)
-class NotificationRoute(Generic[P]):
+class NotificationRoute(msgspec.Struct, Generic[P], frozen=True, eq=False):
     """One notification method; its handler runs in a task of its own, started in arrival order with the requests'."""
 
     method: str
@@ -114,21 +114,22 @@ class Router:
     """The table of routes."""
 
     def __init__(self, routes: Iterable[Route[Any]], notifications: Iterable[NotificationRoute[Any]] = ()) -> None:
+        """Both are read when the first method is looked up: what they name may be imported only then."""
+        self._unread: Iterable[Route[Any]] = routes
+        self._unread_notifications: Iterable[NotificationRoute[Any]] = notifications
         self._routes: dict[str, Route[Any]] = {}
         self._notifications: dict[str, NotificationRoute[Any]] = {}
-        for route in routes:
-            assert route.method not in self._routes, f"Invariant: one route for {route.method}"
-            self._routes[route.method] = route
-        for notification in notifications:
-            assert notification.method not in self._notifications, f"Invariant: one route for {notification.method}"
-            self._notifications[notification.method] = notification
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
         self._unknown_fields: set[tuple[str, str]] = set()
 
     def find(self, method: str) -> Route[Any] | None:
+        if self._unread:
+            self._routes, self._unread = _table(self._unread), ()
         return self._routes.get(method)
 
     def find_notification(self, method: str) -> NotificationRoute[Any] | None:
+        if self._unread_notifications:
+            self._notifications, self._unread_notifications = _table(self._unread_notifications), ()
         return self._notifications.get(method)
 
     def decode(self, route: Route[P] | NotificationRoute[P], params: msgspec.Raw | None) -> P:
@@ -171,10 +172,18 @@ def decode_params(params_type: type[P], params: msgspec.Raw | None) -> P:
 _names = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+def _table(routes: Iterable[R]) -> dict[str, R]:
+    table: dict[str, R] = {}
+    for route in routes:
+        assert route.method not in table, f"Invariant: one route for {route.method}"
+        table[route.method] = route
+    return table
+
+
 def _decode(decoder: msgspec.json.Decoder[P], params: msgspec.Raw | None) -> P:
     raw: msgspec.Raw | bytes = b"{}" if params is None or bytes(params) == b"null" else params
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         # The envelope only skipped over the params: even now they may turn out to be no JSON.
-        raise RpcError(undecodable_params(problem, decoder.type)) from None
+        raise RpcError(undecodable_params(problem, decoder.type, raw)) from None

@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from sidestep.rpc.admission import Gate
 from sidestep.rpc.answers import Answers, draining
 from sidestep.rpc.envelope import (
     Malformed,
@@ -29,7 +30,7 @@ from sidestep.rpc.envelope import (
     encode_error,
     encode_notification,
 )
-from sidestep.rpc.errors import method_not_found, overloaded, wire_error
+from sidestep.rpc.errors import method_not_found, wire_error
 from sidestep.rpc.handlers import Handlers
 from sidestep.rpc.inbound import InboundRequests
 from sidestep.rpc.lifecycle import ALLOWED_BEFORE_INITIALIZED, EndCause, Phase, end_of, refuse
@@ -41,34 +42,17 @@ from sidestep_protocol.framing import BadFrame, Frame, FrameReader
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from sidestep.rpc.admission import SessionLimits
     from sidestep.rpc.envelope import Message, RequestId
     from sidestep.rpc.lifecycle import LifecycleHooks, SessionEnd
     from sidestep.rpc.outbound import Settle
-    from sidestep.rpc.router import Fallback, RequestContext, Router
+    from sidestep.rpc.router import Fallback, RequestContext, Route, Router
     from sidestep.rpc.transport import Outbound
     from sidestep_protocol.errors import ResponseError
 
 T = TypeVar("T")
 
 log = logging.getLogger("sidestep.rpc")
-
-
-@dataclass(frozen=True)
-class SessionLimits:
-    """
-    Attributes:
-        requests_in_flight_max: Counted requests; the next is answered `overloaded`.
-        message_bytes_max: A longer body is skipped and answered `payloadTooLarge`.
-        retry_after_ms: What an `overloaded` answer advises.
-        bad_frames_max: So many unusable headers in a row end the session.
-        large_answers_max: So many requests whose answers may be large are served at once; the others wait.
-    """
-
-    requests_in_flight_max: int
-    message_bytes_max: int
-    retry_after_ms: int = 1000
-    bad_frames_max: int = 3
-    large_answers_max: int = 4
 
 
 class Session:
@@ -102,15 +86,13 @@ class Session:
         self._fallback = fallback
         self._limits = limits
         self._heard = heard
-        self._has_room = has_room
-        # Answers are never dropped, so the large ones are not made faster than the client reads.
-        self._large = asyncio.Semaphore(limits.large_answers_max)
         self._frames = FrameReader(message_bytes_max=limits.message_bytes_max)
         self._bad_frames = 0
         self._phase = Phase.NEW
         self._held: deque[Message | EndCause] = deque()
         self._was_told_initialized = False
         self._inbound = InboundRequests()
+        self._gate = Gate(limits, self._inbound, outbound, has_room)
         self._questions = OutboundRequests(self._send)
         self._handlers = Handlers(
             inbound=self._inbound,
@@ -233,7 +215,7 @@ class Session:
         elif len(self._held) < self._limits.requests_in_flight_max or isinstance(message, EndCause):
             self._held.append(message)
         elif isinstance(message, Request | Malformed):
-            self._send_error(message.id, self._overloaded("the server is starting"))
+            self._send_error(message.id, self._gate.overloaded("the server is starting"))
 
     def _release_held(self) -> None:
         while self._held and self._phase is not Phase.INITIALIZING:
@@ -273,14 +255,7 @@ class Session:
     def _route_request(self, request: Request) -> None:
         route = self._router.find(request.method)
         if route is not None:
-
-            async def handle(context: RequestContext) -> object:
-                params = self._router.decode(route, request.params)
-                if route.is_large:
-                    await self._turn(context)
-                return await route.handler(params, context)
-
-            self._admit(request, route.admission, handle)
+            self._serve_route(request, route)
             return
         fallback = self._fallback
         if fallback is None or not fallback.serves(request.method):
@@ -288,23 +263,29 @@ class Session:
             return
         self._admit(request, Admission.COUNTED, lambda _: fallback.request(request.method, request.params))
 
+    def _serve_route(self, request: Request, route: Route[Any]) -> None:
+        at_once = route.at_once
+        if at_once is not None and self._gate.refuse(route.admission) is None:
+            work = partial(_at_once, self._router, route, at_once, request.params)
+            if self._handlers.answer_at_once(request.id, request.method, work):
+                return
+
+        async def handle(context: RequestContext) -> object:
+            params = self._router.decode(route, request.params)
+            if route.is_large:
+                await self._gate.turn(context)
+            return await route.handler(params, context)
+
+        self._admit(request, route.admission, handle)
+
     def _admit(
         self, request: Request, admission: Admission, handle: Callable[[RequestContext], Awaitable[object]]
     ) -> None:
-        if admission is Admission.COUNTED and self._inbound.counted >= self._limits.requests_in_flight_max:
-            self._send_error(request.id, self._overloaded("too many requests in flight"))
-        elif admission is Admission.COUNTED and self._outbound.is_congested:
-            # Answers are never dropped, so a client that does not read them must not make more of them.
-            self._send_error(request.id, self._overloaded("too many answers unread"))
+        refusal = self._gate.refuse(admission)
+        if refusal is not None:
+            self._send_error(request.id, refusal)
         else:
             self._serve(request, admission, handle)
-
-    async def _turn(self, context: RequestContext) -> None:
-        """Wait for one of the places of large answers, and for room; the place is free when the answer is queued."""
-        await self._large.acquire()
-        context.after_answer(self._large.release)
-        if self._has_room is not None:
-            await self._has_room()
 
     def _receive_notification(self, notification: Notification) -> None:
         method, params = notification.method, notification.params
@@ -368,18 +349,24 @@ class Session:
         def finished(succeeded: bool) -> None:
             self._phase = Phase.READY if succeeded else Phase.NEW
 
-        in_flight = self._inbound.open(request.id, request.method, Admission.ALWAYS)
-        in_flight.after_answer.append(self._release_held)
-        self._handlers.start(in_flight, lambda _: self._hooks.on_initialize(request.params), finished)
+        def answered() -> None:
+            if self._phase is Phase.READY:
+                self._hooks.on_ready()
+            self._release_held()
 
-    def _overloaded(self, what: str) -> ResponseError:
-        return overloaded(what, self._limits.retry_after_ms)
+        in_flight = self._inbound.open(request.id, request.method, Admission.ALWAYS)
+        in_flight.after_answer.append(answered)
+        self._handlers.start(in_flight, lambda _: self._hooks.on_initialize(request.params), finished)
 
     def _send_error(self, request_id: RequestId | None, error: ResponseError) -> None:
         self._send(encode_error(request_id, error))
 
     def _send(self, body: bytes) -> None:
         self._outbound.offer(body, Lane.MUST)
+
+
+def _at_once(router: Router, route: Route[Any], serve: Callable[[Any], object], params: msgspec.Raw | None) -> object:
+    return serve(router.decode(route, params))
 
 
 class _CancelParams(msgspec.Struct):

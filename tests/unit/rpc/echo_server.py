@@ -13,10 +13,13 @@ import subprocess
 import sys
 from typing import Any
 
+from sidestep.rpc.admission import SessionLimits
 from sidestep.rpc.lifecycle import EndCause, LifecycleHooks
+from sidestep.rpc.reader import StdinReader
 from sidestep.rpc.router import Admission, RequestContext, Route, Router
-from sidestep.rpc.session import Session, SessionLimits
-from sidestep.rpc.transport import Lane, StdinReader, Writer, take_stdin, take_stdout
+from sidestep.rpc.session import Session
+from sidestep.rpc.transport import Lane, take_stdin, take_stdout
+from sidestep.rpc.writer import Writer
 
 CHILD = "import os, sys; print('child prints'); os.write(1, b'child writes'); sys.stdin.read()"
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sidestep.model.errors import RequestCancelled, RunNotFound
+from sidestep.rpc.admission import SessionLimits
 from sidestep.rpc.lifecycle import LifecycleHooks
 from sidestep.rpc.router import Admission, NotificationRoute, RequestContext, Route, Router
-from sidestep.rpc.session import Session, SessionLimits
+from sidestep.rpc.session import Session
 from sidestep_protocol.errors import ResponseError
 from sidestep_protocol.framing import encode_frame
 
@@ -127,6 +128,7 @@ class MemoryWire:
     def _routes(self) -> list[Route[Any]]:
         return [
             Route("test/echo", dict, self._echo, Admission.ALWAYS),
+            Route("test/quick", dict, self._echo, at_once=self._echo_at_once),
             Route("test/typed", Typed, self._typed),
             Route("test/hold", dict, self._hold, Admission.COUNTED),
             Route("test/wait", dict, self._wait, Admission.WAITING),
@@ -136,6 +138,14 @@ class MemoryWire:
             Route("test/unserialisable", dict, self._unserialisable),
             Route("test/notify", dict, self._notify),
         ]
+
+    def _echo_at_once(self, params: dict[str, Any]) -> object:
+        if params.get("wait"):
+            return None
+        if params.get("fail"):
+            raise RuntimeError("at once")
+        self.started.append("at once")
+        return params
 
     async def _echo(self, params: dict[str, Any], context: RequestContext) -> object:
         self.started.append(f"echo {context.request_id}")

@@ -240,7 +240,7 @@ async def test_w11_params_may_be_absent_or_null_and_fields_extra(params: bytes) 
         ("{}", "$.runId"),
         ('{"runId":1}', "$.runId"),
         ('{"runId":"r","limits":[1,"x"]}', "$.limits[1]"),
-        ('{"runId":"\\ud800"}', "$"),
+        ('{"runId":"\\ud800"}', "$.runId"),
     ],
 )
 async def test_w11_bad_params_are_answered_with_path_and_expectation(params: str, path: str) -> None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidestep.rpc.transport import READ_AHEAD_CHUNKS, READ_BYTES, Lane, StdinReader, Writer
+from sidestep.rpc.reader import READ_AHEAD_CHUNKS, READ_BYTES, StdinReader, ThreadReader
+from sidestep.rpc.transport import Lane
+from sidestep.rpc.writer import Writer
 from sidestep_protocol.framing import Frame, FrameReader, encode_frame
 from tests.support.raw_client import ExpectationFailed, RawClient, Verdict, notification, response_to
 
@@ -172,6 +174,73 @@ async def test_closing_a_writer_that_never_started_does_not_wait() -> None:
     assert not await out.writer.aclose(PATIENCE_S)
 
 
+async def test_what_the_host_takes_is_written_at_once_and_no_flag_of_its_pipe_changes() -> None:
+    """W21: O_NONBLOCK would be set for everybody who shares the description."""
+    for read_end, write_end in (os.pipe(), _socket_pair()):
+        writer = Writer(write_end, queue_bytes_max=1 << 20, on_broken=lambda _: None)
+        writer.start(asyncio.get_running_loop())
+        writer.offer(b"{}", Lane.MUST)
+        # No thread is waited for.
+        os.set_blocking(read_end, False)
+        assert os.read(read_end, 100) == encode_frame(b"{}")
+        assert os.get_blocking(write_end)
+        assert await writer.aclose(PATIENCE_S)
+        assert os.read(read_end, 100) == b""
+        os.close(read_end)
+
+
+async def test_what_the_host_does_not_take_follows_in_order() -> None:
+    """W21: a frame that fits in part keeps its place."""
+    out = Outgoing(queue_bytes_max=1 << 30)
+    out.writer.start(asyncio.get_running_loop())
+    bodies = [b"%d " % n + b"x" * 50_000 for n in range(20)]
+    for body in bodies:
+        out.writer.offer(body, Lane.DROPPABLE)
+    assert out.writer.queued_bytes > 0
+    assert await out.flush() == bodies
+
+
+async def test_what_is_offered_while_a_chunk_is_read_leaves_together() -> None:
+    out = Outgoing()
+    out.writer.start(asyncio.get_running_loop())
+    os.set_blocking(out.read_end, False)
+
+    def answer_three(_: bytes) -> None:
+        for n in range(3):
+            out.writer.offer(b"%d" % n, Lane.MUST)
+            with pytest.raises(BlockingIOError):
+                os.read(out.read_end, 1)
+
+    out.writer.gather(answer_three, b"")
+    assert os.read(out.read_end, 1000) == b"".join(encode_frame(b"%d" % n) for n in range(3))
+    out.writer.offer(b"after", Lane.MUST)
+    assert os.read(out.read_end, 1000) == encode_frame(b"after")
+    assert await out.writer.aclose(PATIENCE_S)
+    os.close(out.read_end)
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+async def test_w22_a_host_that_is_gone_is_told_once(size: int) -> None:
+    told: list[OSError] = []
+    is_told = asyncio.Event()
+    read_end, write_end = os.pipe()
+    writer = Writer(write_end, queue_bytes_max=1 << 20, on_broken=lambda error: (told.append(error), is_told.set()))
+    writer.start(asyncio.get_running_loop())
+    os.close(read_end)
+    for _ in range(3):
+        assert writer.offer(b"x" * size, Lane.MUST)
+    async with asyncio.timeout(PATIENCE_S):
+        await is_told.wait()
+    assert [type(error) for error in told] == [BrokenPipeError]
+    assert writer.is_broken
+
+
+def _socket_pair() -> tuple[int, int]:
+    """As Node gives to its children."""
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
 # -- Reading
 
 
@@ -197,6 +266,38 @@ async def test_w18_every_kind_of_stdin_is_read_to_its_end(tmp_path: Path) -> Non
         sending = asyncio.get_running_loop().run_in_executor(None, lambda: (theirs.sendall(data), theirs.close()))
         assert await read_to_end(ours.fileno()) == data
         await sending
+
+
+async def test_a_pipe_and_a_socket_are_read_by_the_loop_and_no_flag_of_theirs_changes() -> None:
+    """A hand-over from a thread costs more than the rest of a small request."""
+    for read_end, write_end in (os.pipe(), _socket_pair()):
+        chunks: list[bytes] = []
+        ended = asyncio.Event()
+        reader = StdinReader(read_end, receive=chunks.append, end=ended.set)
+        reader.start(asyncio.get_running_loop())
+        assert all(thread.name != "sidestep-stdin" for thread in threading.enumerate())
+        os.write(write_end, b"said")
+        assert os.get_blocking(read_end)
+        os.close(write_end)
+        async with asyncio.timeout(PATIENCE_S):
+            await ended.wait()
+        assert b"".join(chunks) == b"said"
+        reader.stop()
+        os.close(read_end)
+
+
+async def test_a_loop_reader_that_was_stopped_hands_nothing_over() -> None:
+    read_end, write_end = os.pipe()
+    chunks: list[bytes] = []
+    reader = StdinReader(read_end, receive=chunks.append, end=lambda: chunks.append(b"end"))
+    reader.start(asyncio.get_running_loop())
+    os.write(write_end, b"late")
+    reader.stop()
+    os.close(write_end)
+    for _ in range(3):
+        await asyncio.to_thread(int)
+    assert chunks == []
+    os.close(read_end)
 
 
 async def test_a_stdin_that_cannot_be_read_has_ended() -> None:
@@ -234,7 +335,7 @@ def test_the_read_ahead_is_bounded_and_goes_on_when_the_loop_does() -> None:
     loop = StuckLoop()
     received: list[bytes] = []
     ended: list[bool] = []
-    StdinReader(ours.fileno(), receive=received.append, end=lambda: ended.append(True)).start(loop)  # type: ignore[arg-type]
+    ThreadReader(ours.fileno(), receive=received.append, end=lambda: ended.append(True)).start(loop)  # type: ignore[arg-type]
     data = os.urandom(4 << 20)
     sender = threading.Thread(target=lambda: (theirs.sendall(data), theirs.close()))
     sender.start()
@@ -259,7 +360,7 @@ def test_the_read_ahead_is_bounded_and_goes_on_when_the_loop_does() -> None:
 async def test_a_stopped_reader_hands_nothing_over() -> None:
     read_end, write_end = os.pipe()
     received: list[bytes] = []
-    reader = StdinReader(read_end, receive=received.append, end=lambda: received.append(b"end"))
+    reader = ThreadReader(read_end, receive=received.append, end=lambda: received.append(b"end"))
     reader.start(asyncio.get_running_loop())
     reader.stop()
     os.write(write_end, b"late")
