@@ -3,9 +3,16 @@
 // What a server sends may grow: pass over fields you do not know, and keep a default branch for enumerations
 // (`| (string & {})`) and for events of other types (`UnknownEvent`).
 
-/** An agent of the host's: an ACP agent, a command-line program, or the host itself (`workflow/runTask`). */
+/**
+ * An agent of the host's: an ACP agent, a command-line program, or the host itself (`workflow/runTask`).
+ *
+ * As `[agents.NAME]` in a configuration file, where each setting is described.
+ */
 export interface AgentConfig {
-  kind: "acp" | "cli" | "host";
+  /** May be left out with a preset, and for an agent that is named like one. */
+  kind?: "acp" | "cli" | "host";
+  /** A known agent, which gives what is not said here. */
+  preset?: string;
   command?: string;
   args?: string[];
   env?: Record<string, string>;
@@ -16,6 +23,20 @@ export interface AgentConfig {
    */
   concurrency?: number;
   promptVia?: "arg" | "stdin";
+  /** How it learns the schema of an answer: `prompt` as text, `data` (of the host) as `workflow/runTask` has it. */
+  schema?: "data" | "prompt";
+  outputFormat?: "json" | "text";
+  reportFile?: string;
+  reportField?: string;
+  errorField?: string;
+  /** Where in its JSON `inputTokens`, `outputTokens` and `costUsd` stand: a path, or several. */
+  usage?: Record<string, string | string[]>;
+}
+
+/** Everything in the answer that does not fit the question, with its path. */
+export interface AnswerInvalidData {
+  reason: string;
+  problems: Problem[];
 }
 
 /** `workflow/answer`: a choice's id, a value that fits the schema, or text. */
@@ -212,7 +233,7 @@ export interface GetParams {
   include?: Array<"args" | "result" | "source">;
 }
 
-/** The run and the questions it waits for. */
+/** The run, and the questions it waits for: the oldest 100 of a run, of a root: of its tree. */
 export interface GetResult {
   run: RunDetail;
   pending: Interaction[];
@@ -319,15 +340,16 @@ export interface InteractionEvent {
 
 export type InteractionKind = "question" | "permission" | "trust" | (string & {});
 
-/** The answer that won, null when the question was withdrawn. */
+/** The answer that won, null when there is none: the question was withdrawn, or never asked. */
 export interface InteractionNotPendingData {
   reason: string;
   recorded: unknown;
 }
 
-/** `workflow/interactionResolved`: a question was answered or withdrawn; hosts take theirs down. */
+/** `workflow/interactionResolved`: a question was answered or withdrawn, or its run stopped; hosts take it down. */
 export interface InteractionResolvedNotification {
   interactionId: string;
+  /** Who answered, for people; `run` when nobody did. */
   by: string;
 }
 
@@ -383,6 +405,12 @@ export interface InvalidTransitionData {
 /** Any JSON object of the user's: arguments, log data, schemas. */
 export type JsonObject = Record<string, unknown>;
 
+/** What a run did not do again when it went on: the work of its finished steps, side by side counted twice. */
+export interface Kept {
+  durationMs: number;
+  usage?: Usage;
+}
+
 /** `workflow/lagged`: this host reads too slowly; nothing more for the run until it subscribes again. */
 export interface LaggedNotification {
   runId: string;
@@ -437,7 +465,7 @@ export interface OutputNotification {
   droppedBytes: number;
 }
 
-export type OutputStream = "stdout" | "stderr" | (string & {});
+export type OutputStream = "stdout" | "stderr" | "agent" | "progress" | (string & {});
 
 /** When to try again. */
 export interface OverloadedData {
@@ -458,6 +486,9 @@ export interface PeerInfo {
   name: string;
   version?: string | null;
 }
+
+/** Absent is not "allow": then the project's word holds, or the user's, and "allow" when nobody has said anything. */
+export type PermissionPolicy = "allow" | "ask" | "deny";
 
 /** The script announced a phase. */
 export interface PhaseEvent {
@@ -567,6 +598,10 @@ export interface RunDetail {
   args?: JsonObject;
   result?: RunResult;
   source?: string;
+  /** Of all its steps, also failed ones and those of earlier executions; absent when no agent said anything. */
+  usage?: Usage;
+  /** Absent when it was never resumed or retried, or nothing was finished by then. */
+  kept?: Kept;
 }
 
 /** Who owns the run, and whether its old execution has unwound. */
@@ -676,10 +711,11 @@ export interface RunTaskParams {
   timeoutMs?: number;
 }
 
-/** What the agent made of it: text, or data that fits the schema. */
+/** What the agent made of it: text, or data that fits the schema; one of them at least. */
 export interface RunTaskResult {
   report?: string;
   data?: unknown;
+  /** What it used, as far as it is known: `inputTokens`, `outputTokens` and `costUsd`, in dollars. */
   usage?: JsonObject;
 }
 
@@ -813,6 +849,9 @@ export interface StatusChangedNotification {
   requestId?: Id;
   quiescent?: boolean;
   error?: ErrorInfo;
+  /** With a terminal status, as in RunDetail. */
+  usage?: Usage;
+  kept?: Kept;
 }
 
 /** The run's status changed, or (with `quiescent`) a stopped run has unwound. */
@@ -858,11 +897,13 @@ export interface StepEvent {
   /** Why it was stopped, with status `interrupted`: `sibling` or `scriptEnded`. */
   reason?: string;
   error?: ErrorInfo;
+  /** What the work used, with its outcome. */
+  usage?: Usage;
 }
 
 export type StepKind = "agent" | "command" | "workflow" | "ask" | "sleep" | "apply_patch" | (string & {});
 
-export type StepStatus = "started" | "completed" | "failed" | "interrupted" | (string & {});
+export type StepStatus = "queued" | "started" | "completed" | "failed" | "interrupted" | (string & {});
 
 /** One step of a run; (stepId, key) is its identity, `key` the hash of its input. */
 export interface StepSummary {
@@ -882,6 +923,7 @@ export interface StepSummary {
   outputUri?: string;
   error?: ErrorInfo;
   childRunId?: string;
+  usage?: Usage;
 }
 
 /** `workflow/steps`: in the order the steps first started. */
@@ -969,6 +1011,14 @@ export interface UnknownEvent {
 /** `workflow/unsubscribe`. */
 export interface UnsubscribeParams {
   runId: string;
+}
+
+/** What steps used, as their agents reported it; 0 for what they did not say. */
+export interface Usage {
+  inputTokens: number;
+  outputTokens: number;
+  /** Dollars. */
+  costUsd: number;
 }
 
 /** `workflow/validate`: check a script without running it, by `{uri}` or by `{source}`. */
@@ -1140,6 +1190,7 @@ export interface Errors {
   interactionNotPending: { code: -31011; data: InteractionNotPendingData };
   protocolVersionUnsupported: { code: -31012; data: ErrorData };
   argsInvalid: { code: -31013; data: ArgsInvalidData };
+  answerInvalid: { code: -31014; data: AnswerInvalidData };
 }
 
 /** The stable word in `data.reason` of an error; a newer server may have others. */

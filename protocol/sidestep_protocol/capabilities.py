@@ -5,10 +5,10 @@ Owns the minimal structs for that, so that a server can answer `initialize` befo
 else of LSP (`capabilities` as a whole) stays a plain JSON object.
 """
 
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from msgspec import UNSET, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from sidestep_protocol import PROTOCOL_VERSION
 from sidestep_protocol.payload import Id, JsonObject, Payload
@@ -44,6 +44,10 @@ class ServerWorkflowCapability(Payload, frozen=True, kw_only=True):
     limits: dict[str, int]
 
 
+# Absent is not "allow": then the project's word holds, or the user's, and "allow" when nobody has said anything.
+PermissionPolicy = Annotated[Literal["allow", "ask", "deny"], Meta(extra_json_schema={"default": "allow"})]
+
+
 class SessionTrust(Payload, frozen=True, kw_only=True):
     """The folders (`file:` URIs) trusted in this session."""
 
@@ -55,7 +59,7 @@ class InitializationOptions(Payload, frozen=True, kw_only=True):
 
     trust: SessionTrust | UnsetType = UNSET
     auto_resume: bool = True
-    permission_policy: Literal["allow", "ask", "deny"] = "allow"
+    permission_policy: PermissionPolicy | UnsetType = UNSET
     agents: dict[str, AgentConfig] = {}  # noqa: RUF012  # msgspec makes a new one each time.
     default_agent: str | UnsetType = UNSET
 

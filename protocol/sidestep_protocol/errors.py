@@ -57,6 +57,7 @@ ERROR_CODES: dict[str, int] = {
     "interactionNotPending": -31011,
     "protocolVersionUnsupported": -31012,
     "argsInvalid": -31013,
+    "answerInvalid": -31014,
 }
 
 
@@ -160,13 +161,19 @@ class StoreUnavailableData(ErrorData, frozen=True, kw_only=True):
 
 
 class InteractionNotPendingData(ErrorData, frozen=True, kw_only=True):
-    """The answer that won, null when the question was withdrawn."""
+    """The answer that won, null when there is none: the question was withdrawn, or never asked."""
 
     recorded: Any
 
 
 class ArgsInvalidData(ErrorData, frozen=True, kw_only=True):
     """Every argument that does not fit, with its path."""
+
+    problems: list[Problem]
+
+
+class AnswerInvalidData(ErrorData, frozen=True, kw_only=True):
+    """Everything in the answer that does not fit the question, with its path."""
 
     problems: list[Problem]
 
@@ -186,4 +193,5 @@ ERROR_DATA: dict[str, type[ErrorData]] = {
     "storeUnavailable": StoreUnavailableData,
     "interactionNotPending": InteractionNotPendingData,
     "argsInvalid": ArgsInvalidData,
+    "answerInvalid": AnswerInvalidData,
 }

@@ -19,6 +19,7 @@ from sidestep_protocol.runs import (
     RunStatus,
     StepKind,
     StepStatus,
+    Usage,
 )
 from sidestep_protocol.tasks import InteractionKind
 
@@ -77,6 +78,8 @@ class StepEvent(_Event, tag="step", frozen=True, kw_only=True):
     # Why it was stopped, with status `interrupted`: `sibling` or `scriptEnded`.
     reason: str | UnsetType = UNSET
     error: ErrorInfo | UnsetType = UNSET
+    # What the work used, with its outcome.
+    usage: Usage | UnsetType = UNSET
 
 
 class ValidationEvent(_Event, tag="validation", frozen=True, kw_only=True):

@@ -6,10 +6,10 @@ from msgspec import UNSET, UnsetType
 
 from sidestep_protocol.events import Event
 from sidestep_protocol.payload import Id, Payload, Sequence, Timestamp, open_values
-from sidestep_protocol.runs import Attention, ErrorInfo, InterruptReason, RunProgress, RunStatus
+from sidestep_protocol.runs import Attention, ErrorInfo, InterruptReason, Kept, RunProgress, RunStatus, Usage
 
 Health = Annotated[str, open_values(("ok", "warning", "error"))]
-OutputStream = Annotated[str, open_values(("stdout", "stderr"))]
+OutputStream = Annotated[str, open_values(("stdout", "stderr", "agent", "progress"))]
 
 
 class StatusChangedNotification(Payload, frozen=True, kw_only=True):
@@ -34,6 +34,9 @@ class StatusChangedNotification(Payload, frozen=True, kw_only=True):
     request_id: Id | UnsetType = UNSET
     quiescent: bool | UnsetType = UNSET
     error: ErrorInfo | UnsetType = UNSET
+    # With a terminal status, as in RunDetail.
+    usage: Usage | UnsetType = UNSET
+    kept: Kept | UnsetType = UNSET
 
 
 class EventsAppendedNotification(Payload, frozen=True, kw_only=True):
@@ -67,9 +70,10 @@ class OutputNotification(Payload, frozen=True, kw_only=True):
 
 
 class InteractionResolvedNotification(Payload, frozen=True, kw_only=True):
-    """`workflow/interactionResolved`: a question was answered or withdrawn; hosts take theirs down."""
+    """`workflow/interactionResolved`: a question was answered or withdrawn, or its run stopped; hosts take it down."""
 
     interaction_id: str
+    # Who answered, for people; `run` when nobody did.
     by: str
 
 

@@ -15,7 +15,7 @@ RUN_STATUSES = ("pending", "running", "backgrounded", "interrupted", "completed"
 STOPPED_STATUSES = ("interrupted", "completed", "failed")
 TERMINAL_STATUSES = ("completed", "failed")
 INTERRUPT_REASONS = ("user", "cancelled", "clientGone", "shutdown", "crash", "deadline", "parent")
-STEP_STATUSES = ("started", "completed", "failed", "interrupted")
+STEP_STATUSES = ("queued", "started", "completed", "failed", "interrupted")
 STEP_KINDS = ("agent", "command", "workflow", "ask", "sleep", "apply_patch")
 ATTENTIONS = ("blocking", "notifyOnTerminal")
 SCRIPT_SCOPES = ("project", "user", "builtin")
@@ -144,6 +144,22 @@ class RunSummary(Payload, frozen=True, kw_only=True):
     owner: Owner | UnsetType = UNSET
 
 
+class Usage(Payload, frozen=True, kw_only=True):
+    """What steps used, as their agents reported it; 0 for what they did not say."""
+
+    input_tokens: int
+    output_tokens: int
+    # Dollars.
+    cost_usd: float
+
+
+class Kept(Payload, frozen=True, kw_only=True):
+    """What a run did not do again when it went on: the work of its finished steps, side by side counted twice."""
+
+    duration_ms: int
+    usage: Usage | UnsetType = UNSET
+
+
 class RunDetail(RunSummary, frozen=True, kw_only=True):
     """One run in full; `args`, `result` and `source` only when `include` names them."""
 
@@ -156,6 +172,10 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
     args: JsonObject | UnsetType = UNSET
     result: RunResult | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    # Of all its steps, also failed ones and those of earlier executions; absent when no agent said anything.
+    usage: Usage | UnsetType = UNSET
+    # Absent when it was never resumed or retried, or nothing was finished by then.
+    kept: Kept | UnsetType = UNSET
 
 
 class StepSummary(Payload, frozen=True, kw_only=True):
@@ -177,6 +197,7 @@ class StepSummary(Payload, frozen=True, kw_only=True):
     output_uri: str | UnsetType = UNSET
     error: ErrorInfo | UnsetType = UNSET
     child_run_id: str | UnsetType = UNSET
+    usage: Usage | UnsetType = UNSET
 
 
 class RunProgress(Payload, frozen=True, kw_only=True):

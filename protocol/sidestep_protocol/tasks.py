@@ -38,10 +38,11 @@ class RunTaskParams(Payload, frozen=True, kw_only=True):
 
 
 class RunTaskResult(Payload, frozen=True, kw_only=True):
-    """What the agent made of it: text, or data that fits the schema."""
+    """What the agent made of it: text, or data that fits the schema; one of them at least."""
 
     report: str | UnsetType = UNSET
     data: Any = UNSET
+    # What it used, as far as it is known: `inputTokens`, `outputTokens` and `costUsd`, in dollars.
     usage: JsonObject | UnsetType = UNSET
 
 
@@ -94,9 +95,16 @@ class Interaction(Payload, frozen=True, kw_only=True):
 
 
 class AgentConfig(Payload, frozen=True, kw_only=True):
-    """An agent of the host's: an ACP agent, a command-line program, or the host itself (`workflow/runTask`)."""
+    """
+    An agent of the host's: an ACP agent, a command-line program, or the host itself (`workflow/runTask`).
 
-    kind: Literal["acp", "cli", "host"]
+    As `[agents.NAME]` in a configuration file, where each setting is described.
+    """
+
+    # May be left out with a preset, and for an agent that is named like one.
+    kind: Literal["acp", "cli", "host"] | UnsetType = UNSET
+    # A known agent, which gives what is not said here.
+    preset: str | UnsetType = UNSET
     command: str | UnsetType = UNSET
     args: list[str] | UnsetType = UNSET
     env: dict[str, str] | UnsetType = UNSET
@@ -104,3 +112,11 @@ class AgentConfig(Payload, frozen=True, kw_only=True):
     # Tasks at one time.
     concurrency: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     prompt_via: Literal["stdin", "arg"] | UnsetType = UNSET
+    # How it learns the schema of an answer: `prompt` as text, `data` (of the host) as `workflow/runTask` has it.
+    schema: Literal["prompt", "data"] | UnsetType = UNSET
+    output_format: Literal["text", "json"] | UnsetType = UNSET
+    report_file: str | UnsetType = UNSET
+    report_field: str | UnsetType = UNSET
+    error_field: str | UnsetType = UNSET
+    # Where in its JSON `inputTokens`, `outputTokens` and `costUsd` stand: a path, or several.
+    usage: dict[str, str | list[str]] | UnsetType = UNSET

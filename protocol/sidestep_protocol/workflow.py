@@ -15,6 +15,7 @@ from sidestep_protocol.payload import Id, JsonObject, Payload, Sequence, Timesta
 from sidestep_protocol.runs import (
     Diagnostic,
     ErrorInfo,
+    Kept,
     Owner,
     Position,
     Problem,
@@ -30,6 +31,7 @@ from sidestep_protocol.runs import (
     ScriptRef,
     StepCounts,
     StepSummary,
+    Usage,
 )
 from sidestep_protocol.tasks import Interaction
 
@@ -48,6 +50,7 @@ __all__ = [
     "HealthResult",
     "InterruptParams",
     "InterruptResult",
+    "Kept",
     "ListParams",
     "ListResult",
     "Mode",
@@ -78,6 +81,7 @@ __all__ = [
     "SubscribeResult",
     "TrustParams",
     "UnsubscribeParams",
+    "Usage",
     "ValidateParams",
     "ValidateResult",
 ]
@@ -191,7 +195,7 @@ class GetParams(Payload, frozen=True, kw_only=True):
 
 
 class GetResult(Payload, frozen=True, kw_only=True):
-    """The run and the questions it waits for."""
+    """The run, and the questions it waits for: the oldest 100 of a run, of a root: of its tree."""
 
     run: RunDetail
     pending: list[Interaction]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sidestep.lsp.connection import FEATURES
-from sidestep.lsp.workflow_methods import WorkflowMethods
+from sidestep.lsp.method_table import ADMISSIONS
 from sidestep.settings import Settings
 from sidestep_protocol import runs, tasks
 from sidestep_protocol.errors import ERROR_CODES, ERROR_DATA, ErrorData, ResponseError
@@ -30,6 +30,8 @@ TYPES: list[type[msgspec.Struct]] = [
     runs.RunSummary,
     runs.RunDetail,
     runs.StepSummary,
+    runs.Usage,
+    runs.Kept,
     runs.ScriptInfo,
     runs.Diagnostic,
     runs.Problem,
@@ -40,14 +42,14 @@ TYPES: list[type[msgspec.Struct]] = [
 @functools.cache
 def served_methods() -> set[str]:
     """What a host may send or is sent: the routes, and what the server names where it speaks to the host."""
-    routes = WorkflowMethods.routes(object.__new__(WorkflowMethods))
-    served = {route.method for route in routes}
+    served = set(ADMISSIONS)
     for path in (ROOT / "server/sidestep/lsp").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Call):
                 words = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-                told = {word for word in words if isinstance(word, str) and word in METHODS}
-                served |= {word for word in told if METHODS[word].direction is Direction.SERVER_TO_CLIENT}
+                named = {word for word in words if isinstance(word, str) and word in METHODS}
+                is_heard = isinstance(node.func, ast.Name) and node.func.id == "NotificationRoute"
+                served |= {word for word in named if is_heard or METHODS[word].direction is Direction.SERVER_TO_CLIENT}
     return served
 
 

@@ -38,6 +38,8 @@ def test_j10_a_resume_in_another_window_is_followed_from_its_claim(tmp_path: Pat
     with RawClient.spawn(store=store) as owner, RawClient.spawn(store=store) as other:
         for client in (owner, other):
             client.initialize(folders=[folder], workflow={"events": True})
+            # From this answer on nothing of the other window is missed.
+            client.result("workflow/list", {})
         owner.request("workflow/start", {"script": {"source": WORK, "name": "test"}, "events": True})
         run_id = owner.expect(notification("workflow/eventsAppended"))["params"]["runId"]
         owner.expect(message_where(lambda message: of_step(message, "work"), "the work has begun"))

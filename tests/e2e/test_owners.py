@@ -57,6 +57,8 @@ class Workshop:
     def sidecar(self, *, opens: bool = True, **wanted: Any) -> RawClient:
         client = self._stack.enter_context(RawClient.spawn(store=self._store))
         client.initialize(folders=[self.folder] if opens else [], **wanted)
+        # From this answer on nothing of the other windows is missed.
+        client.result("workflow/list", {})
         return client
 
     def start(self, client: RawClient, source: str = FAMILY, **wanted: Any) -> int:

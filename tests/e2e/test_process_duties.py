@@ -607,10 +607,10 @@ def test_a_trace_begins_with_initialize_and_follows_what_the_host_asks_for(groun
         client.notify("$/setTrace", {"value": "verbose"})
         client.error("workflow/get", {"runId": "run_secret"})
         client.notify("$/setTrace", {"value": "off"})
-        mark = client.mark()
         client.result("workflow/health")
         assert client.shut_down() == 0
         client.wait_stdout_end()
+        # All there ever were: nothing is told of what came after "off".
         traces = [m["params"] for m in client.messages if m.get("method") == "$/logTrace"]
         told = [(re.sub(r"\d+ ms", "N ms", t["message"]), "verbose" in t) for t in traces]
         assert told == [
@@ -624,7 +624,6 @@ def test_a_trace_begins_with_initialize_and_follows_what_the_host_asks_for(groun
             ("received notification $/setTrace", True),
         ]
         assert traces[5]["verbose"] == 'params: {"runId": "run_secret"}'
-        assert not [m for m in client.messages[mark:] if m.get("method") == "$/logTrace"][1:]
 
 
 def test_a_host_is_told_the_servers_warnings_after_it_is_initialized(ground: Ground) -> None:

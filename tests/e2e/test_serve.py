@@ -333,7 +333,8 @@ def test_d3_starting_needs_trust_and_static_methods_do_not(tmp_path: Path) -> No
         error = host.client.expect(response_to(host.start()))["error"]
         assert (error["code"], error["data"]["reason"]) == (-31006, "workspaceUntrusted")
         scripts = host.client.result("workflow/scripts", {})["scripts"]
-        assert [(s["name"], s["scope"], s["runnable"]) for s in scripts] == [("repo-report", "builtin", False)]
+        told = [(s["name"], s["scope"], s["runnable"]) for s in scripts]
+        assert told == [(name, "builtin", False) for name in ("implement", "repo-report", "research", "review")]
         assert host.client.result("workflow/validate", {"source": "async def main():\n    yield 1\n"})["diagnostics"]
         assert host.client.result("workflow/trust", {"folders": [host.folder.as_uri()], "trusted": True}) == {}
         assert outcome(host.client, host.start())["status"] == "completed"

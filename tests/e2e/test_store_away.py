@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sidestep.store.migrations import CURRENT
 from tests.support.neighbour import neighbour
 from tests.support.other_program import let_go, other_program
 from tests.support.raw_client import REPOSITORY, RawClient, response_to
@@ -82,7 +83,10 @@ class Store:
         self.execute("UPDATE meta SET value = '99' WHERE name = 'oldestWriter'", "PRAGMA user_version = 99")
 
     def make_known(self) -> None:
-        self.execute("UPDATE meta SET value = '2' WHERE name = 'oldestWriter'", "PRAGMA user_version = 2")
+        self.execute(
+            f"UPDATE meta SET value = '{CURRENT.version}' WHERE name = 'oldestWriter'",
+            f"PRAGMA user_version = {CURRENT.version}",
+        )
 
 
 CAUSES: dict[str, tuple[Callable[[Store], None], Callable[[Store], None], str]] = {
@@ -166,6 +170,10 @@ def test_c4_a_server_beside_a_broken_store_stays_up_and_goes_on_when_it_is_mende
         assert run(client)["runId"] != before["runId"]
         assert len(client.result("workflow/list", {})["runs"]) == 2
         assert client.shut_down() == 0
+        # Told once each, not with every refusal; the newer store is told as back when it takes a write.
+        told = [m["params"] for m in client.messages if m.get("method") == "workflow/serverStatus"]
+        assert [status["health"] for status in told] == ["error", "ok"], told
+        assert words in told[0]["message"]
 
 
 def test_c4_a_store_locked_for_a_while_holds_a_start_up_and_nothing_else(store: Store, workspace: Path) -> None:

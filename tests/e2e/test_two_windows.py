@@ -43,6 +43,8 @@ def windows(tmp_path: Path, workspace: Path) -> Iterator[tuple[RawClient, RawCli
     with RawClient.spawn(store=store) as first, RawClient.spawn(store=store) as second:
         for client in (first, second):
             client.initialize(folders=[workspace])
+            # Whoever wants to know what was before asks; from its answer on nothing of the others is missed.
+            client.result("workflow/list", {})
         yield first, second
 
 

@@ -99,8 +99,8 @@ def test_w03_every_spelling_of_a_good_header_is_read(shared: Host, header: bytes
     assert errors(said(shared.client, header % len(ASKED) + ASKED)) == ANSWERED
 
 
-def test_w03_three_bad_headers_in_a_row_end_the_process_with_1(tmp_path: Path) -> None:
-    bad = b"Content-Length: -1\r\n\r\n"
+@pytest.mark.parametrize("bad", [b"Content-Length: -1\r\n\r\n", b"Nonsense: 1\r\n\r\n"])
+def test_w03_three_bad_headers_in_a_row_end_the_process_with_1(tmp_path: Path, bad: bytes) -> None:
     with RawClient.spawn(store=tmp_path / "s.db") as client:
         client.initialize()
         assert errors(said(client, bad + bad)) == BAD_FRAMING * 2

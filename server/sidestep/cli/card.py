@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from sidestep_protocol import events as wire
 
 REFRESH_S = 0.1
-# Lines of the frame that are no steps: borders, phase, counts, logs, and room for a prompt.
-_OTHER_LINES = 12
+# Lines of the frame that are no steps: borders, phase, counts, spending, logs, and room for a prompt.
+_OTHER_LINES = 14
 _STEPS_MIN, _STEPS_MAX = 4, 24
+_QUESTIONS_MAX = 3
 WIDTH_MAX = 100
 
 # Symbol, its plain form for terminals without Unicode, and style, by status.
@@ -55,8 +56,11 @@ class RunCard:
         self._plain = console.options.ascii_only
         self._spinner = Spinner("line" if self._plain else "dots", style="blue")
         self._dot = " - " if self._plain else " · "
-        self._live = Live(console=console, auto_refresh=False, transient=False, get_renderable=self.draw)
+        self._live = self._new_live()
         self._ticking: asyncio.Task[None] | None = None
+
+    def _new_live(self) -> Live:
+        return Live(console=self._console, auto_refresh=False, transient=False, get_renderable=self.draw)
 
     def open(self) -> None:
         """Show the card; from here on it moves by itself until `close`."""
@@ -70,6 +74,8 @@ class RunCard:
             self._ticking = None
             self._live.refresh()
             self._live.stop()
+            # The next opening draws below what stands there now, not over it.
+            self._live = self._new_live()
 
     def say(self, line: str) -> None:
         """Print one line above the card."""
@@ -94,6 +100,9 @@ class RunCard:
             parts.append(Text.assemble(("phase ", "dim"), (one_line(view.phase, 80), "bold")))
         parts.append(self._steps())
         parts.append(self._counts())
+        parts += [Text(line, style="dim", no_wrap=True) for line in view.spending]
+        asked = list(view.questions.values())[:_QUESTIONS_MAX]
+        parts += [Text("? " + one_line(title, WIDTH_MAX - 8), style="yellow", no_wrap=True) for title in asked]
         parts += [Text("  " + one_line(line, WIDTH_MAX - 8), style="dim", no_wrap=True) for line in view.logs]
         style = _STATUS_STYLES.get(view.status, "blue")
         title = Text.assemble((one_line(view.name, 40), "bold"), (f" {view.run_id}", "dim"))

@@ -9,7 +9,9 @@ import click
 
 from sidestep.cli.terminal_text import local_time, printable
 from sidestep.model.errors import (
+    AnswerInvalid,
     ArgsInvalid,
+    InteractionNotPending,
     InvalidTransition,
     RunLeased,
     RunNotFound,
@@ -100,6 +102,16 @@ def _invalid_transition(error: InvalidTransition, invocation: Invocation) -> lis
     return [f"{error.run_id} is a nested run of {root}. Ask for the whole tree:", f"  {invocation.hint_for(root)}"]
 
 
+def _answer_invalid(error: AnswerInvalid, _: Invocation) -> list[str]:
+    return ["that is no answer to the question:", *(f"  {_argument(p.path)}{p.message}" for p in error.problems)]
+
+
+def _not_pending(error: InteractionNotPending, _: Invocation) -> list[str]:
+    if error.interaction_id.startswith("run_"):
+        return [f"{error.interaction_id} has no open question."]
+    return [str(error)]
+
+
 def _store_unavailable(error: StoreUnavailable, _: Invocation) -> list[str]:
     return [error.what, error.todo]
 
@@ -113,4 +125,6 @@ _TOLD: dict[type[SidestepError], Callable[..., list[str]]] = {
     RunLeased: _run_leased,
     InvalidTransition: _invalid_transition,
     StoreUnavailable: _store_unavailable,
+    AnswerInvalid: _answer_invalid,
+    InteractionNotPending: _not_pending,
 }

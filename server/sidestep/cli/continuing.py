@@ -81,12 +81,13 @@ async def _go_on(wanted: Continuation) -> int:
                 next_status(record.run_id, record.status, RunEvent.RETRY)
         except InvalidTransition as refusal:
             raise _with_advice(refusal, wanted) from refusal
-        return outcome.tell(record, wanted.invocation, as_json=wanted.as_json, as_events=wanted.as_events)
+        questions = await outcome.questions_of(service, record)
+        return outcome.tell(record, wanted.invocation, questions, as_json=wanted.as_json, as_events=wanted.as_events)
 
 
 async def _follow(service: WorkflowService, record: RunRecord, wanted: Continuation) -> RunRecord:
     events_after = record.sequence if wanted.as_events else None
-    follower = Follower(service, record.name, wanted.invocation.signals, events_after=events_after)
+    follower = Follower(service, record.name, wanted.invocation, events_after=events_after)
     await follower.seed(record.run_id)
     return await follower.follow(_asking(service, record, wanted))
 

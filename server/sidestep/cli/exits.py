@@ -16,7 +16,7 @@ class Exit(enum.IntEnum):
     USAGE = 2  # The words, the script or the arguments cannot be used.
     STORE = 3  # The store cannot be read or written.
     INTERRUPTED = 4  # The run was interrupted; it can be continued.
-    NOT_FOUND = 5  # No such run or script.
+    NOT_FOUND = 5  # No such run, script or open question.
     OWNED = 6  # Another process has the run.
     UNTRUSTED = 7  # The folder is not trusted.
 
@@ -44,6 +44,8 @@ EXIT_OF_ERROR: dict[type[errors.SidestepError], Exit] = {
     errors.LeaseLost: Exit.OWNED,
     errors.ClaimSuperseded: Exit.OWNED,
     errors.StepConflict: Exit.FAILED,
+    errors.InteractionNotPending: Exit.NOT_FOUND,
+    errors.AnswerInvalid: Exit.USAGE,
     errors.StoreUnavailable: Exit.STORE,
     errors.DataDamaged: Exit.STORE,
     errors.RequestCancelled: Exit.INTERRUPTED,

@@ -14,6 +14,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from sidestep.cli.asking import RunQuestions
 from sidestep.cli.display import display_of
 from sidestep.cli.event_lines import EventLines
 from sidestep.cli.run_view import RunView
@@ -25,7 +26,7 @@ from sidestep.model.run import RunStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sidestep.cli.stop_signals import StopSignals
+    from sidestep.cli.invocation import Invocation
     from sidestep.model.abort import AbortSignal
     from sidestep.model.ports import Committed
     from sidestep.model.run import RunRecord
@@ -42,15 +43,17 @@ _BY = "terminal"
 class Follower:
     """Follows one run of one command."""
 
-    def __init__(self, service: WorkflowService, name: str, signals: StopSignals, *, events_after: int | None) -> None:
+    def __init__(
+        self, service: WorkflowService, name: str, invocation: Invocation, *, events_after: int | None
+    ) -> None:
         """
         Args:
             name: The script's, for the card.
-            signals: What stops the command.
+            invocation: The command, with what stops it.
             events_after: Print the events after this sequence on stdout; None prints none.
         """
         self._service = service
-        self._signals = signals
+        self._signals = invocation.signals
         self._view = RunView(name)
         self._display = display_of(self._view, sys.stderr)
         self._lines = None if events_after is None else EventLines(events_after)
@@ -58,12 +61,24 @@ class Follower:
         self._is_ours = False
         self._controller = AbortController()
         self._interrupting: asyncio.Task[object] | None = None
+        self._questions = RunQuestions(service, invocation, self._display, self)
+
+    @property
+    def run_id(self) -> str | None:
+        """The run, as soon as there is one."""
+        return self._run_id
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process conducts the run, as far as it has heard."""
+        return self._is_ours
 
     async def seed(self, run_id: str) -> None:
         """Show the steps that the run has already; it is about to go on."""
         record = await self._service.store.read(run_id)
         steps = await self._service.store.read_steps(run_id)
         self._view.seed(convert.step_summary(step, record, None) for step in steps.items)
+        self._view.seed_spending(record.steps.completed, record.finished, record.usage)
         self._view.phase = record.phase
 
     async def follow(self, ask: Ask) -> RunRecord:
@@ -90,6 +105,7 @@ class Follower:
                 return record
         finally:
             unlisten()
+            await self._questions.close()
             with contextlib.suppress(OSError):
                 self._display.close()
 
@@ -122,11 +138,16 @@ class Follower:
 
     def _on_run(self, run_id: str, attached: RunRecord | None) -> Callable[[], None]:
         self._run_id = self._view.run_id = run_id
+        if attached is not None:
+            self._questions.attached()
         # Nothing to undo: another run is announced before it is followed.
         return lambda: None
 
     def _told(self, committed: Committed) -> None:
-        if committed.record.run_id != self._run_id:
+        if committed.record.root_run_id != self._run_id:
+            return
+        self._questions.told(committed)
+        if not committed.record.is_root:
             return
         self._is_ours = self._is_ours or committed.mine
         for event in committed.events:
@@ -136,6 +157,11 @@ class Follower:
                 # The journal holds what stdout did not take; catching up meets the error again, and tells.
                 with contextlib.suppress(OSError):
                     self._lines.take(shown)
+
+    def interrupt_for_answer(self) -> None:
+        """Interrupt the run, which waits for an answer that nobody gives here; `outcome.py` tells how to go on."""
+        if self._run_id is not None and self._interrupting is None:
+            self._interrupting = asyncio.get_running_loop().create_task(self._interrupt(self._run_id), name="interrupt")
 
     def _stop(self) -> None:
         """Interrupt the run if we conduct it; otherwise only stop waiting for it."""

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from sidestep.cli.exits import Exit, exit_of_status
+from sidestep.cli.questions import open_question_lines
 from sidestep.cli.terminal_text import printable
 from sidestep.lsp import convert, error_map
 from sidestep.model.abort import AbortKind
@@ -19,17 +20,34 @@ from sidestep.scripts.discovery import builtin_folder
 from sidestep.store.results import read_result_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sidestep.cli.invocation import Invocation
     from sidestep.model.errors import SidestepError
+    from sidestep.model.questions import Question
     from sidestep.model.run import Failure, RunRecord
+    from sidestep.service.workflows import WorkflowService
 
 
-def tell(record: RunRecord, invocation: Invocation, *, as_json: bool, as_events: bool) -> Exit:
+async def questions_of(service: WorkflowService, record: RunRecord) -> Sequence[Question]:
+    """What a run that was waited for still waits to be told."""
+    return await service.store.open_questions(record.run_id) if record.pending else ()
+
+
+def tell(
+    record: RunRecord,
+    invocation: Invocation,
+    questions: Sequence[Question] = (),
+    *,
+    as_json: bool,
+    as_events: bool,
+) -> Exit:
     """
     Print the outcome and answer the exit code.
 
     Args:
         record: The row after the wait.
+        questions: Its open ones.
         as_json: The outcome is one line of JSON, the last on stdout.
         as_events: stdout is for JSON lines: the result stands among the events, not below them.
     """
@@ -43,6 +61,10 @@ def tell(record: RunRecord, invocation: Invocation, *, as_json: bool, as_events:
         return Exit.INTERRUPTED
     if record.status is RunStatus.FAILED:
         _say(f"{record.run_id} failed: {failure_text(record.error)}", _what_next(record, invocation))
+    elif record.status is RunStatus.INTERRUPTED and questions:
+        resume = invocation.hint("runs", "resume", record.run_id)
+        _say(f"{record.run_id} is interrupted{_why(record)}: it waits for an answer.")
+        _say(*open_question_lines(questions, invocation), "", "Then go on with:", f"  {resume}")
     elif record.status is RunStatus.INTERRUPTED:
         go_on = invocation.hint("runs", "continue", record.run_id)
         _say(f"{record.run_id} is interrupted{_why(record)}. Finished steps are kept; go on with:", f"  {go_on}")

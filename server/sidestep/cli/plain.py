@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidestep.cli.run_view import child_text, log_text, phase_text
+from sidestep.cli.run_view import child_text, log_text, phase_text, question_text
 from sidestep.cli.terminal_text import duration, one_line
 from sidestep_protocol import events as wire
 
@@ -41,13 +41,17 @@ class PlainLines:
             case wire.StatusEvent():
                 reason = f" ({event.reason})" if event.reason else ""
                 self._print("run", f"{self._view.run_id or self._view.name} {event.status}{reason}")
+                for said in self._view.spending if self._view.is_stopped else ():
+                    self._print("spent", said)
             case wire.PhaseEvent():
                 self._print("phase", phase_text(event))
             case wire.LogEvent():
                 self._print("log", log_text(event))
             case wire.StepEvent():
-                if line is not None and event.status != "started":
+                if line is not None and event.status not in ("queued", "started"):
                     self._print("step", _step_text(line))
+            case wire.InteractionEvent():
+                self._print("ask", question_text(event))
             case wire.ChildEvent():
                 self._print("child", child_text(event))
             case wire.ErrorEvent():

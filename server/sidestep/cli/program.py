@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "run:run",
     "runs": "runs:runs",
     "scripts": "scripts:scripts",
+    "guide": "guide:guide",
     "validate": "validate:validate",
     "trust": "trust:trust",
     "doctor": "doctor:doctor",

@@ -75,7 +75,8 @@ def run(
     Arguments are given as key=value, taken by the type the workflow declares; key:=JSON gives any value, key=@FILE a
     file's text, and a key said again adds to a list. The report goes to stdout, everything else to stderr.
 
-    Ctrl-C interrupts the run; `sidestep runs continue` goes on with it and does no finished step again.
+    Ctrl-C interrupts the run; `sidestep runs continue` goes on with it and does no finished step again. What the
+    workflow asks is asked at the terminal; without one the run is interrupted, and it says how to answer.
 
     Exit codes: 0 completed, 1 failed, 2 usage, script or arguments invalid, 3 store, 4 interrupted, 5 not found,
     6 owned by another process, 7 untrusted.

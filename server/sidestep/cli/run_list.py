@@ -10,7 +10,7 @@ import msgspec
 from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import folder_option, json_option, store_option
 from sidestep.cli.run_ids import newest
-from sidestep.cli.terminal_text import local_time, one_line, printable, table
+from sidestep.cli.terminal_text import local_time, one_line, plural, printable, table
 from sidestep.lsp import convert
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import ACTIVE, RunRecord, RunStatus
@@ -82,6 +82,7 @@ def _nothing_found(wanted: RunFilter) -> str:
 def _row(record: RunRecord) -> list[str]:
     steps = record.steps
     done = f"{steps.completed} done" + (f", {steps.failed} failed" if steps.failed else "")
+    done += f", {plural(record.pending, 'question')}" if record.pending else ""
     status = record.status.value + (f" ({record.reason})" if record.reason else "")
     name = record.name + (f" [{one_line(record.label, 40)}]" if record.label else "")
     return [record.run_id, local_time(record.created_at_ms), status, name, done]

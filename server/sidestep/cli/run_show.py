@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from sidestep.cli.invocation import Invocation, pass_invocation
 from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import json_option, run_id_argument, store_option
-from sidestep.cli.outcome import failure_text, print_result
+from sidestep.cli.outcome import failure_text, print_result, questions_of
+from sidestep.cli.questions import open_question_lines
 from sidestep.cli.run_ids import find_run
 from sidestep.cli.run_tree import read_tree, tree_lines
 from sidestep.cli.run_view import step_name
+from sidestep.cli.spending import kept_text, usage_text
 from sidestep.cli.terminal_text import duration, local_time, one_line, plural, printable, table
 from sidestep.lsp import convert
 from sidestep.model.run import RunStatus
 from sidestep_protocol.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sidestep.cli.run_tree import RunTree
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
     from sidestep.service.workflows import WorkflowService
     from sidestep_protocol.runs import StepSummary
@@ -28,23 +34,28 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: sidestep runs show last")
 @run_id_argument
 @store_option
-@json_option("the run with its result, its steps and its nested runs")
-def show(run_id: str, store: str | None, as_json: bool) -> None:
-    """Show a run: status, steps, nested runs, error, report."""
+@json_option("the run with its result, its steps, its open questions and its nested runs")
+@pass_invocation
+def show(invocation: Invocation, run_id: str, store: str | None, as_json: bool) -> None:
+    """Show a run: status, questions, steps, nested runs, report."""
 
-    async def read(service: WorkflowService) -> tuple[RunRecord, list[StepSummary], RunTree, str]:
+    async def read(
+        service: WorkflowService,
+    ) -> tuple[RunRecord, Sequence[Question], list[StepSummary], RunTree, str]:
         record = await find_run(service.store, run_id, str(workspace(None)))
         page = await service.store.read_steps(record.run_id)
         steps = [convert.step_summary(step, record, None) for step in page.items]
-        return record, steps, await read_tree(service.store, record.run_id), service.owner_id
+        questions = await questions_of(service, record)
+        return record, questions, steps, await read_tree(service.store, record.run_id), service.owner_id
 
-    record, steps, tree, owner_id = with_service(store, read)
+    record, questions, steps, tree, owner_id = with_service(store, read)
     if as_json:
         detail = convert.run_detail(record, owner_id, ["result", "args"], None)
         nested = [convert.run_summary(each, owner_id) for _, each in tree.below()]
-        click.echo(msgspec.json.encode({"run": detail, "steps": steps, "nested": nested}))
+        pending = [convert.interaction(question) for question in questions]
+        click.echo(msgspec.json.encode({"run": detail, "steps": steps, "pending": pending, "nested": nested}))
         return
-    for line in [*_head(record), *_steps(steps), *tree_lines(tree)]:
+    for line in [*_head(record), *_questions(questions, invocation), *_steps(steps), *tree_lines(tree)]:
         click.echo(printable(line))
     if record.result is not None:
         click.echo()
@@ -67,6 +78,10 @@ def _head(record: RunRecord) -> list[str]:
         rows.append(["deadline", local_time(record.deadline_at_ms)])
     if record.ended_at_ms is not None:
         rows.append(["ended", f"{local_time(record.ended_at_ms)}, after {_lasted(record)}"])
+    if kept := kept_text(record.steps.reused, record.steps.known, record.kept):
+        rows.append(["kept", kept])
+    if used := usage_text(record.usage):
+        rows.append(["used", used])
     if record.phase:
         rows.append(["phase", one_line(record.phase)])
     if record.args_json != "{}":
@@ -75,6 +90,12 @@ def _head(record: RunRecord) -> list[str]:
         first, *rest = failure_text(record.error).splitlines() or [""]
         rows += [["error", first], *(["", line] for line in rest)]
     return table(rows)
+
+
+def _questions(questions: Sequence[Question], invocation: Invocation) -> list[str]:
+    if not questions:
+        return []
+    return ["", f"Open questions ({len(questions)}):", *open_question_lines(questions, invocation)]
 
 
 def _kept(record: RunRecord) -> str:

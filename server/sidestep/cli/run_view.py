@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from sidestep.cli.spending import kept_text, usage_text
+from sidestep.lsp import convert
+from sidestep.model.usage import Spent, Usage
 from sidestep_protocol import events as wire
 from sidestep_protocol.runs import STOPPED_STATUSES
 from sidestep_protocol.timestamps import parse_timestamp
@@ -54,6 +57,8 @@ class RunView:
     Attributes:
         running: Steps in flight by key, in the order they started.
         finished: The last steps that ended, oldest first.
+        kept_steps, kept: Steps that were finished before the run went on, and what they had taken.
+        usage: Of all its steps, earlier executions' among them.
     """
 
     name: str
@@ -67,15 +72,31 @@ class RunView:
         default_factory=lambda: collections.deque[StepLine](maxlen=FINISHED_KEPT)
     )
     logs: collections.deque[str] = field(default_factory=lambda: collections.deque[str](maxlen=LOGS_KEPT))
+    # Titles of the run's open questions, by interaction id.
+    questions: dict[str, str] = field(default_factory=dict[str, str])
     completed: int = 0
     reused: int = 0
     failed: int = 0
+    kept_steps: int = 0
+    kept: Spent = field(default_factory=Spent)
+    usage: Usage = field(default_factory=Usage)
     # The last started step of each id that has not ended: a nested run's events name the id alone.
     _by_id: dict[str, StepLine] = field(default_factory=dict[str, StepLine])
 
     @property
     def is_stopped(self) -> bool:
         return self.status in STOPPED_STATUSES
+
+    @property
+    def spending(self) -> list[str]:
+        """What was not spent again, and what was used in all; a line each, as far as there is anything to say."""
+        known = self.kept_steps + self.completed + self.failed + len(self.running)
+        used = usage_text(self.usage)
+        return [line for line in (kept_text(self.kept_steps, known, self.kept), used and f"{used} used") if line]
+
+    def seed_spending(self, kept_steps: int, kept: Spent, usage: Usage) -> None:
+        """Take over what earlier executions spent, before the run goes on: so many finished steps took `kept`."""
+        self.kept_steps, self.kept, self.usage = kept_steps, kept, usage
 
     def seed(self, steps: Iterable[StepSummary]) -> None:
         """Take over what earlier executions did, before the run goes on: their completed steps are reused."""
@@ -108,6 +129,10 @@ class RunView:
                 self.logs.append(log_text(event))
             case wire.StepEvent():
                 return self._take_step(event, at_ms)
+            case wire.InteractionEvent():
+                self.questions.pop(event.interaction_id, None)
+                if event.status == "asked":
+                    self.questions[event.interaction_id] = event.title or event.interaction_id
             case wire.ChildEvent():
                 line = self._by_id.get(event.step_id)
                 if line is not None:
@@ -121,7 +146,8 @@ class RunView:
         if line is None:
             line = StepLine(event.key, step_name(event.step_id, event.title), event.status, at_ms)
         line.status = event.status
-        if event.status == "started":
+        if event.status in ("queued", "started"):
+            line.started_at_ms = at_ms
             self.running[event.key] = line
             self._by_id[event.step_id] = line
             return line
@@ -130,6 +156,8 @@ class RunView:
         line.duration_ms = at_ms - line.started_at_ms if event.duration_ms is UNSET else int(event.duration_ms or 0)
         if event.error is not UNSET and event.error:
             line.error = event.error.message
+        if event.usage:
+            self.usage = self.usage.plus(convert.used(event.usage))
         self.completed += event.status == "completed"
         self.failed += event.status == "failed"
         self.finished.append(line)
@@ -151,6 +179,15 @@ def log_text(event: wire.LogEvent) -> str:
     level = event.level or "info"
     prefix = "" if level == "info" else f"{level}: "
     return prefix + event.message + _details(event.data)
+
+
+def question_text(event: wire.InteractionEvent) -> str:
+    """`Ship it?`, and once it is over: `answered by terminal: "yes"`, or `withdrawn`."""
+    if event.status == "asked":
+        return event.title or event.interaction_id
+    by = f" by {event.by}" if event.by else ""
+    given = "" if event.answer is UNSET else f": {json.dumps(event.answer, ensure_ascii=False)}"
+    return f"{event.step_id or event.interaction_id} {event.status}{by}{given}"
 
 
 def child_text(event: wire.ChildEvent) -> str:

@@ -14,6 +14,7 @@ COMMANDS = {
     "continue": "run_continue:continue_run",
     "resume": "run_resume:resume",
     "retry": "run_retry:retry",
+    "answer": "run_answer:answer",
     "background": "run_background:background",
     "interrupt": "run_interrupt:interrupt",
     "delete": "run_delete:delete",

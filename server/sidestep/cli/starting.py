@@ -18,7 +18,8 @@ from sidestep.cli.following import Follower
 from sidestep.cli.opening import opened, workspace
 from sidestep.cli.terminal_text import printable, table
 from sidestep.cli.trust_question import settle_trust
-from sidestep.model.errors import ArgsInvalid, ArgsProblem, SidestepError
+from sidestep.model.errors import ArgsInvalid, SidestepError
+from sidestep.model.problems import ArgsProblem
 from sidestep.scripts.arguments import describe as describe_schema
 from sidestep.scripts.check import check
 from sidestep.scripts.command_line_arguments import coerce_cli
@@ -105,7 +106,8 @@ async def _run(start: Start) -> int:
         args = _arguments(start, script)
         await _warn(script)
         record = await _follow(app, start, script.name, args, folder)
-        return outcome.tell(record, start.invocation, as_json=start.as_json, as_events=start.as_events)
+        questions = await outcome.questions_of(await app.service(), record)
+        return outcome.tell(record, start.invocation, questions, as_json=start.as_json, as_events=start.as_events)
 
 
 async def _warn(script: ResolvedScript) -> None:
@@ -131,7 +133,7 @@ async def _follow(app: Application, start: Start, name: str, args: dict[str, Any
         )
         return (await service.start(request, signal)).record
 
-    follower = Follower(service, name, start.invocation.signals, events_after=0 if start.as_events else None)
+    follower = Follower(service, name, start.invocation, events_after=0 if start.as_events else None)
     return await follower.follow(ask)
 
 

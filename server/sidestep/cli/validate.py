@@ -16,7 +16,7 @@ from sidestep.model.errors import ScriptInvalid, ScriptNotFound
 from sidestep.scripts.file_uri import uri_of_path
 
 if TYPE_CHECKING:
-    from sidestep.model.errors import ScriptProblem
+    from sidestep.model.problems import ScriptProblem
     from sidestep.service.library import Library
 
 

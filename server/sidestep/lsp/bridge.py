@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from sidestep.rpc.envelope import Notification, Request, Response
 from sidestep.rpc.errors import RpcError, invalid_params
@@ -64,8 +62,7 @@ class Peer(Protocol):
     def ask(self, method: str, params: object, settle: Settle) -> str: ...
 
 
-@dataclass(frozen=True, eq=False)
-class _Queued:
+class _Queued(Struct, frozen=True, eq=False):
     """One message of the client's for pygls."""
 
     method: str
@@ -247,7 +244,7 @@ class PyglsBridge:
         if response.error is None:
             answer.set_result(response.result or Raw(b"null"))
         else:
-            answer.set_exception(_failure_of(json.loads(bytes(response.error))))
+            answer.set_exception(_failure_of(response.error))
 
     def _settle(self, pygls_id: int | str, response: Response | None) -> None:
         if self._server is not None:
@@ -260,6 +257,9 @@ class PyglsBridge:
 
 
 def _load_params(params: Raw | None) -> object:
+    # Imported late, here and below: before pygls is loaded nobody needs it.
+    import json
+
     try:
         loaded: object = {} if params is None else json.loads(bytes(params))
     except (ValueError, RecursionError):
@@ -290,8 +290,11 @@ def _as_utf16(params: Raw | None) -> dict[str, Any]:
     return changed
 
 
-def _failure_of(error: dict[str, Any]) -> Exception:
+def _failure_of(raw: Raw) -> Exception:
     """An error answer of pygls' as ours; the text of one that nobody expected stays in our log."""
+    import json
+
+    error: dict[str, Any] = json.loads(bytes(raw))
     code, message = error.get("code"), str(error.get("message"))
     if code == INTERNAL_ERROR or not isinstance(code, int):
         return LanguageFailure(message)

@@ -1,36 +1,30 @@
 """
-One host's connection: the session on the wire, what it is told, and the LSP lifecycle around the service.
+One host's connection: the session on the wire, the LSP lifecycle, and what serves its methods.
 
-Owns the wiring only; the service outlives no connection, and the connection knows nothing of stores or sandboxes.
+Owns the wiring, and the moment after the initialize reply in which everything else is loaded: whatever is asked before
+that is done waits for it, in order. It knows nothing of runs (`workflow_side.py` does), stores or sandboxes.
+
+Invariant: what this module imports at its top is needed for the initialize reply: the host waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sidestep.lsp.error_map import map_error
+from sidestep.lsp.greeting import Greeting, shows_messages
 from sidestep.lsp.host_log import HostLog
-from sidestep.lsp.live_output import LiveOutput
-from sidestep.lsp.notifier import Notifier
-from sidestep.lsp.recovery_messages import recovery_messages
-from sidestep.lsp.subscriptions import Subscriptions
-from sidestep.lsp.workflow_methods import WorkflowMethods
-from sidestep.lsp.workspace import Workspace
-from sidestep.model.abort import AbortKind, AbortReason
-from sidestep.model.errors import StoreUnavailable, WorkspaceInvalid
+from sidestep.lsp.method_table import ADMISSIONS, AT_ONCE, LARGE
+from sidestep.rpc.admission import SessionLimits
 from sidestep.rpc.errors import RpcError
 from sidestep.rpc.lifecycle import LifecycleHooks
 from sidestep.rpc.router import NotificationRoute, Route, Router, decode_params
-from sidestep.rpc.session import Session, SessionLimits
+from sidestep.rpc.session import Session
 from sidestep.rpc.trace import Trace
-from sidestep.scripts.folder import FolderKey
-from sidestep.service.automatic_resume import AutomaticResume
 from sidestep_protocol import PROTOCOL_VERSION
 from sidestep_protocol.capabilities import (
     ClientWorkflowCapability,
@@ -42,41 +36,42 @@ from sidestep_protocol.capabilities import (
     common_version,
 )
 from sidestep_protocol.errors import ERROR_CODES, ResponseError
-from sidestep_protocol.schema import schema_hash
+from sidestep_protocol.schema_constant import SCHEMA_HASH
+from sidestep_protocol.tasks import TaskProgressNotification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator  # noqa: TC004 -- never decoded
 
-    from sidestep.lsp.bridge import PyglsBridge
+    from sidestep.lsp.bridge import PyglsBridge  # noqa: TC004 -- never decoded
+    from sidestep.lsp.workflow_side import WorkflowParts, WorkflowSide  # noqa: TC004 -- never decoded
     from sidestep.rpc.router import RequestContext
-    from sidestep.rpc.transport import Writer
-    from sidestep.service.automatic_resume import Recovered
-    from sidestep.service.library import Library
-    from sidestep.service.workflows import WorkflowService
-    from sidestep.settings import Settings
+    from sidestep.rpc.writer import Writer
+    from sidestep.settings import Settings  # noqa: TC004 -- never decoded
 
 log = logging.getLogger("sidestep.lsp")
 
 FEATURES = (
     *("start", "interrupt", "resume", "retry", "background", "list", "events", "subscribe", "output"),
-    *("scripts", "validate", "trust"),
+    *("answer", "interact", "runTask", "scripts", "validate", "trust"),
 )
 
+# What a client calls itself, where people are told who answered.
+_CLIENT_NAME_MAX = 100
 
-@dataclass(frozen=True)
-class ConnectionParts:
+
+class ConnectionParts(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a connection needs of the rest of the process.
 
     Attributes:
-        open_service: Answers the service; raises StoreUnavailable as long as its store cannot be opened.
-        opened_service: The service if it is open already, else None.
+        stored_id: The id of a store that needs nothing done to it; None when only opening the store can tell.
+        load: Imports and builds what serves `workflow/*`; asked once, after the initialize reply or when `stored_id`
+            has none.
         server_epoch: A fresh word for each start of the server.
     """
 
-    open_service: Callable[[], Awaitable[WorkflowService]]
-    opened_service: Callable[[], WorkflowService | None]
-    library: Library
+    stored_id: Callable[[], Awaitable[str | None]]
+    load: Callable[[], Awaitable[WorkflowParts]]
     settings: Settings
     versions: dict[str, str]
     server_epoch: str
@@ -86,7 +81,7 @@ class ConnectionParts:
 
 class Connection:
     """
-    Wires one session to the service. `session.receive` takes bytes, `writer` sends them.
+    Wires one session to what serves it. `session.receive` takes bytes, `writer` sends them.
 
     Attributes:
         host_log: For the root logger: tells the host of warnings and errors.
@@ -94,49 +89,24 @@ class Connection:
 
     def __init__(self, parts: ConnectionParts, writer: Writer) -> None:
         self._parts = parts
-        self._workspace = Workspace()
-        self._auto_resume = True
-        self._version: int | None = PROTOCOL_VERSION
-        self._told: WorkflowService | None = None
-        self._automatic: AutomaticResume | None = None
-        self._is_initialized = False
-        self._has_documents = False
-        self._client_process_id: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._notifier = Notifier(
-            self._notify,
-            is_mine=self._workspace.owns,
-            is_mine_folder=self._workspace.has,
-            request_of=self._request_of,
-            settings=parts.settings,
-            loop=asyncio.get_running_loop(),
-            end_output=lambda run_id: self._live_output.end(run_id),
-        )
-        self._subscriptions = Subscriptions(self._notifier, writer.room)
-        self._wants_output = False
-        self._live_output = LiveOutput(
-            self._notify,
-            wants=lambda run_id: self._wants_output and self._notifier.follows_output(run_id),
-            batch_s=parts.settings.events_batch_ms / 1000,
-            loop=asyncio.get_running_loop(),
-        )
-        methods = WorkflowMethods(
-            open_service=self._service,
-            library=parts.library,
-            workspace=self._workspace,
-            notifier=self._notifier,
-            subscriptions=self._subscriptions,
-            auto_resume=lambda: self._auto_resume,
-            wire_health=lambda: (writer.queued_bytes, writer.dropped_bytes),
-            versions=parts.versions,
-            outputs_bytes_max=parts.settings.outbound_bytes_max // 2,
-        )
-        self._trace = Trace(writer, asyncio.get_running_loop().time)
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._greeting = Greeting(InitializeParams())
+        self._side: WorkflowSide | None = None
+        self._loading: asyncio.Task[None] | None = None
+        # Set when `_side` is there, or the reason why it never will be. An event wakes its waiters in their order.
+        self._is_loaded = asyncio.Event()
+        self._load_failure: Exception | None = None
+        self._has_waiters = True
+        self._opening: asyncio.Task[None] | None = None
+        self._client_process_id: asyncio.Future[int | None] = self._loop.create_future()
+        self._trace = Trace(writer, self._loop.time)
         self.session = Session(
             outbound=self._trace,
-            router=Router([self._guarded(route) for route in methods.routes()], self._notification_routes()),
-            hooks=LifecycleHooks(self._initialize, self._initialized, self._shutdown),
+            router=Router(self._routes(), self._notification_routes()),
+            hooks=LifecycleHooks(self._initialize, self._initialized, self._shutdown, self._answered),
             fallback=parts.bridge,
-            map_error=map_error,
+            map_error=_map_error,
             new_incident_id=parts.new_incident_id,
             limits=SessionLimits(
                 requests_in_flight_max=parts.settings.requests_in_flight_max,
@@ -146,70 +116,45 @@ class Connection:
             has_room=writer.room,
         )
         self._trace.connect(self.session.notify)
-        loop = asyncio.get_running_loop()
-        self.host_log = HostLog(self.session.notify, loop=loop, monotonic=loop.time)
+        self.host_log = HostLog(self.session.notify, loop=self._loop, monotonic=self._loop.time)
         parts.bridge.connect(self.session)
 
     def close(self) -> None:
-        if self._automatic is not None:
-            self._automatic.close()
-        self._subscriptions.close()
-        self._live_output.close()
-        self._notifier.close()
+        for task in (self._loading, self._opening):
+            if task is not None:
+                task.cancel()
+        if self._side is not None:
+            self._side.close()
 
     async def client_process_id(self) -> int | None:
-        """The process the client named in initialize; waits for that."""
+        """The process the client named in initialize; waits until that is answered."""
         return await asyncio.shield(self._client_process_id)
 
-    async def _service(self) -> WorkflowService:
-        """The service; from its first opening on this connection is told about commits."""
-        service = await self._parts.open_service()
-        if self._told is not service:
-            self._told = service
-            service.listeners.listen(self._notifier.told)
-            service.listeners.listen_deleted(self._notifier.deleted)
-            service.outputs.listen(self._live_output.told)
-            service.pace.folders_open(len(self._workspace.folders))
-            self._attend(service)
-        return service
-
-    def _attend(self, service: WorkflowService) -> None:
-        """Have the service's interrupted runs resumed, as far as this client wants that and is ready for it."""
-        if not self._auto_resume or self._version is None:
-            return
-        if self._automatic is not None:
-            self._automatic.close()
-        self._automatic = AutomaticResume(service, service.clock, self._workspace.owns, self._tell_recovered)
-        if self._is_initialized:
-            self._automatic.begin(self._workspace.folders)
-
-    def _sweep(self, folders: Iterable[FolderKey]) -> None:
-        if self._automatic is not None:
-            self._automatic.sweep(folders)
-
-    def _tell_recovered(self, recovered: Sequence[Recovered]) -> None:
-        for message in recovery_messages(recovered):
-            self._notify("window/showMessage", message)
+    # -- The lifecycle
 
     async def _initialize(self, raw: msgspec.Raw | None) -> InitializeResult:
         params = decode_params(InitializeParams, raw)
         self._parts.bridge.initialize(raw)
         capability = _workflow_capability(params)
-        self._version = PROTOCOL_VERSION if capability is None else common_version(capability)
-        self._wants_output = capability is not None and capability.output
-        self._has_documents = "textDocument" in params.capabilities
-        self._auto_resume = params.options.auto_resume
-        self._workspace.open_from(params)
-        if not self._client_process_id.done():
-            self._client_process_id.set_result(params.process_id)
-        if params.options.trust:
-            self._parts.library.trust_for_session(_named_folders(params.options.trust.folders))
-        store_id = await self._store_id()
+        version = PROTOCOL_VERSION if capability is None else common_version(capability)
+        can_interact = capability is not None and capability.interaction and version is not None
+        self._greeting = Greeting(
+            params,
+            is_offered=version is not None,
+            wants_output=capability is not None and capability.output,
+            can_interact=can_interact,
+            does_tasks=capability is not None and capability.run_task and version is not None,
+            can_be_asked=can_interact or shows_messages(params),
+            client_name=_name_of(params),
+        )
+        if self._side is not None:
+            self._side.greeted(self._greeting)
+        store_id = await self._parts.stored_id() or await (await self._workflows()).open()
         self._trace.set_level(params.trace)
         offered = ServerWorkflowCapability(
             protocol_version=PROTOCOL_VERSION,
             server_version=self._parts.versions["sidestep"],
-            schema_hash=schema_hash(),
+            schema_hash=SCHEMA_HASH,
             store_id=store_id,
             server_epoch=self._parts.server_epoch,
             features=list(FEATURES),
@@ -225,73 +170,110 @@ class Connection:
             server_info=PeerInfo(name="sidestep", version=self._parts.versions["sidestep"]),
         )
 
-    async def _store_id(self) -> str | None:
-        """The store's id, or None: a store that cannot be opened stops no static feature."""
-        try:
-            return str((await (await self._service()).health())["storeId"])
-        except StoreUnavailable as away:
-            log.warning("the store is unavailable: %s", away)
-            return None
+    def _answered(self) -> None:
+        """The initialize result is out: the first request should find everything there."""
+        self._client_process_id.set_result(self._greeting.params.process_id)
+        if self._side is None:
+            self._opening = self._loop.create_task(self._open(), name="open")
 
     async def _initialized(self) -> None:
-        self._is_initialized = True
         self.host_log.open()
-        if self._automatic is not None:
-            self._automatic.begin(self._workspace.folders)
-        else:
-            for record in self._told.recovered if self._told is not None else ():
-                log.info("%s was interrupted by a crash; resume it to go on", record.run_id)
-        if self._has_documents:
+        (await self._workflows()).initialized()
+        if "textDocument" in self._greeting.params.capabilities:
             # An editor opens documents soon. A host without any should not pay half its memory for them.
             await self._parts.bridge.warm_up()
 
     async def _shutdown(self) -> None:
-        service = self._parts.opened_service()
-        if service is not None:
-            await service.drain(AbortReason(AbortKind.SHUTDOWN, by="host", detail="the host shut the server down"))
+        if self._loading is not None:
+            # What is being loaded has to hear of it, too.
+            await self._is_loaded.wait()
+        if self._side is not None:
+            await self._side.shut_down()
 
-    def _notification_routes(self) -> list[NotificationRoute[Any]]:
-        return [
-            NotificationRoute("window/workDoneProgress/cancel", WorkDoneProgressTokenParams, self._cancel_progress),
-            NotificationRoute("workspace/didChangeWorkspaceFolders", _FoldersChanged, self._change_folders),
-        ]
+    # -- What is loaded late
+
+    async def _workflows(self) -> WorkflowSide:
+        """Raises: whatever it cannot be loaded for; Draining when the process is about to end."""
+        if self._loading is None:
+            self._loading = self._loop.create_task(self._load(), name="load")
+        await self._is_loaded.wait()
+        if self._side is None:
+            assert self._load_failure is not None, "Invariant: what is loaded is there, or failed"
+            raise self._load_failure
+        return self._side
+
+    async def _load(self) -> None:
+        try:
+            parts = await self._parts.load()
+            # Imported by now.
+            from sidestep.lsp.workflow_side import WorkflowSide
+
+            side = WorkflowSide(
+                parts,
+                self.session,
+                self._writer,
+                settings=self._parts.settings,
+                versions=self._parts.versions,
+                loop=self._loop,
+            )
+            side.greeted(self._greeting)
+            self._side = side
+        except Exception as failure:  # The edge of a background task: whoever waits is told, now and later.
+            self._load_failure = failure
+        finally:
+            self._is_loaded.set()
+            # Called after those it woke up: the loop takes turns in order.
+            self._loop.call_soon(self._let_waiters_go)
+
+    def _let_waiters_go(self) -> None:
+        self._has_waiters = False
+
+    async def _open(self) -> None:
+        try:
+            await (await self._workflows()).open()
+        except Exception as failure:  # The edge of a background task: the next request meets the same.
+            if _map_error(failure) is None:
+                log.exception("what serves workflows cannot be opened")
+
+    def _routes(self) -> Iterator[Route[Any]]:
+        """Read when the first method is looked up: after the initialize reply."""
+        from sidestep_protocol.methods import METHODS
+
+        for method, admission in ADMISSIONS.items():
+            at_once = partial(self._serve_at_once, method) if method in AT_ONCE else None
+            params = METHODS[method].params
+            yield Route(method, params, self._serve, admission, is_large=method in LARGE, at_once=at_once)
+
+    def _serve_at_once(self, method: str, params: Any) -> object:
+        """None as long as somebody may wait for the side to be loaded: requests are served in order."""
+        if self._side is None or self._has_waiters or not self._greeting.is_offered:
+            return None
+        return self._side.call_at_once(method, params)
+
+    async def _serve(self, params: Any, context: RequestContext) -> object:
+        """Without a common protocol version plain LSP works and `workflow/*` does not."""
+        if not self._greeting.is_offered:
+            reason = "protocolVersionUnsupported"
+            message = f"this server speaks workflow protocol version {PROTOCOL_VERSION}"
+            data = {"reason": reason, "supported": [PROTOCOL_VERSION]}
+            raise RpcError(ResponseError(code=ERROR_CODES[reason], message=message, data=data))
+        return await (await self._workflows()).call(context.method, params, context)
+
+    def _notification_routes(self) -> Iterator[NotificationRoute[Any]]:
+        yield NotificationRoute("window/workDoneProgress/cancel", WorkDoneProgressTokenParams, self._cancel_progress)
+        yield NotificationRoute("workspace/didChangeWorkspaceFolders", _FoldersChanged, self._change_folders)
+        yield NotificationRoute("workflow/taskProgress", TaskProgressNotification, self._take_progress)
 
     async def _cancel_progress(self, params: WorkDoneProgressTokenParams) -> None:
-        """The person pressed cancel on the progress: an interrupt by the user, not a cancelled request."""
-        run_id = self._notifier.run_of(params.token)
-        if run_id is not None:
-            await (await self._service()).interrupt(run_id, by="progress", wait_quiescent=False)
+        await (await self._workflows()).cancel_progress(params)
+
+    async def _take_progress(self, progress: TaskProgressNotification) -> None:
+        (await self._workflows()).take_progress(progress)
 
     async def _change_folders(self, params: _FoldersChanged) -> None:
-        self._workspace.close(folder.uri for folder in params.event.removed)
-        opened = self._workspace.open(folder.uri for folder in params.event.added)
-        self._notifier.folders_closed()
-        if self._told is not None:
-            self._told.pace.folders_open(len(self._workspace.folders))
-        self._sweep(opened)
-
-    def _guarded(self, route: Route[Any]) -> Route[Any]:
-        """Without a common protocol version plain LSP works and `workflow/*` does not."""
-
-        async def handler(params: Any, context: RequestContext) -> object:
-            if self._version is None:
-                reason = "protocolVersionUnsupported"
-                message = f"this server speaks workflow protocol version {PROTOCOL_VERSION}"
-                data = {"reason": reason, "supported": [PROTOCOL_VERSION]}
-                raise RpcError(ResponseError(code=ERROR_CODES[reason], message=message, data=data))
-            answer = await route.handler(params, context)
-            if route.method == "workflow/trust" and params.trusted:
-                self._sweep(self._workspace.folders)
-            return answer
-
-        return dataclasses.replace(route, handler=handler)
-
-    def _notify(self, method: str, params: object, lane: Any = None) -> bool:
-        return self.session.notify(method, params) if lane is None else self.session.notify(method, params, lane)
-
-    def _request_of(self, run_id: str) -> int | str | None:
-        active = self._told.runs.get(run_id) if self._told is not None else None
-        return None if active is None else active.request_id
+        removed, added = params.event.removed, params.event.added
+        side = await self._workflows()
+        side.change_folders(removed=[folder.uri for folder in removed], added=[folder.uri for folder in added])
 
 
 class _Folder(msgspec.Struct):
@@ -307,6 +289,10 @@ class _FoldersChanged(msgspec.Struct):
     event: _FoldersEvent
 
 
+def _name_of(params: InitializeParams) -> str:
+    return (params.client_info.name[:_CLIENT_NAME_MAX] if params.client_info is not None else "") or "host"
+
+
 def _workflow_capability(params: InitializeParams) -> ClientWorkflowCapability | None:
     try:
         return params.workflow_capability()
@@ -315,13 +301,11 @@ def _workflow_capability(params: InitializeParams) -> ClientWorkflowCapability |
         return None
 
 
-def _named_folders(uris: Iterable[str]) -> Iterator[FolderKey]:
-    """The folders of the disk among what the host trusts; a virtual one can hold no workflow of ours."""
-    for uri in uris:
-        try:
-            yield FolderKey.named(uri)
-        except WorkspaceInvalid as error:
-            log.info("trust is ignored: %s", error)
+def _map_error(error: BaseException) -> ResponseError | None:
+    # Imported late: it knows every error and half of the wire's types.
+    from sidestep.lsp.error_map import map_error
+
+    return map_error(error)
 
 
 def _limits(settings: Settings) -> dict[str, int]:

@@ -14,24 +14,29 @@ from msgspec import UNSET, Raw, UnsetType
 from sidestep.model.events import (
     ChildChanged,
     ErrorRaised,
+    InteractionChanged,
     Logged,
     PhaseEntered,
     ResultStored,
     SourceChanged,
     StatusChanged,
     StepChanged,
+    TimeLimitReached,
+    ValidationFailed,
 )
 from sidestep.model.replay_key import child_run_id
-from sidestep.model.run import RunStatus, StepStatus, loads
+from sidestep.model.run import TERMINAL, RunStatus, StepStatus, loads
+from sidestep.model.usage import Spent, Usage
 from sidestep_protocol import events as wire_events
-from sidestep_protocol import notifications, runs
+from sidestep_protocol import notifications, runs, tasks
 from sidestep_protocol.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sidestep.model.errors import ScriptProblem
     from sidestep.model.events import JournalEvent
+    from sidestep.model.problems import ScriptProblem
+    from sidestep.model.questions import Question
     from sidestep.model.run import Failure, RunRecord, RunResult, StepCounts, StepRecord
     from sidestep.scripts.discovery import ScriptInfo
 
@@ -95,6 +100,8 @@ def run_detail(record: RunRecord, own_id: str, include: Iterable[str], source: s
         args=loads(record.args_json) if "args" in wanted else UNSET,
         result=result(record.result) if "result" in wanted and record.result is not None else UNSET,
         source=_or_absent(source),
+        usage=usage(record.usage),
+        kept=kept(record.kept),
     )
 
 
@@ -116,6 +123,7 @@ def step_summary(step: StepRecord, record: RunRecord, output_json: str | None) -
         output=UNSET if output_json is None else Raw(output_json.encode("utf-8", "surrogatepass")),
         error=UNSET if step.failure is None else failure(step.failure),
         child_run_id=child_run_id(record.run_id, step.key) if step.kind == "workflow" else UNSET,
+        usage=usage(step.usage),
     )
 
 
@@ -149,6 +157,26 @@ def event(journaled: JournalEvent, record: RunRecord) -> wire_events.Event:
                 status=body.status.value,
                 name=body.name,
             )
+        case InteractionChanged() as body:
+            return _interaction_event(body, sequence, at)
+        case ValidationFailed() as body:
+            return wire_events.ValidationEvent(
+                sequence=sequence,
+                at=at,
+                step_id=body.step_id,
+                key=body.key,
+                attempt=body.attempt,
+                problems=[runs.Problem(path=path, message=message) for path, message in body.problems],
+            )
+        case TimeLimitReached() as body:
+            return wire_events.TimeoutEvent(
+                sequence=sequence,
+                at=at,
+                step_id=body.step_id,
+                key=body.key,
+                stage=body.stage,
+                limit_ms=body.limit_ms,
+            )
         case SourceChanged() as body:
             return wire_events.SourceEvent(sequence=sequence, at=at, old_hash=body.old_hash, new_hash=body.new_hash)
         case ResultStored():
@@ -177,7 +205,40 @@ def status_changed(
         request_id=_or_absent(request_id),
         quiescent=record.is_quiescent if record.is_stopped else UNSET,
         error=_error(record),
+        usage=usage(record.usage) if record.status in TERMINAL else UNSET,
+        kept=kept(record.kept) if record.status in TERMINAL else UNSET,
     )
+
+
+def usage(used: Usage | None) -> runs.Usage | UnsetType:
+    """Absent when nothing was reported."""
+    if used is None or used == Usage():
+        return UNSET
+    return runs.Usage(
+        input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost_usd=used.cost_micro_usd / 1_000_000
+    )
+
+
+def used(told: runs.Usage) -> Usage:
+    """The other way round, for who shows a run by its events."""
+    return Usage(told.input_tokens, told.output_tokens, round(told.cost_usd * 1_000_000))
+
+
+def kept(spent: Spent) -> runs.Kept | UnsetType:
+    """Absent when nothing was kept."""
+    if spent == Spent():
+        return UNSET
+    return runs.Kept(duration_ms=spent.duration_ms, usage=usage(spent.usage))
+
+
+def interaction(question: Question) -> tasks.Interaction:
+    """A question that waits for its answer."""
+    return tasks.Interaction(**_question_fields(question), asked_at=format_timestamp(question.asked_at_ms))
+
+
+def interact(question: Question, *, redelivery: bool) -> tasks.InteractParams:
+    """The request that asks a client's person."""
+    return tasks.InteractParams(**_question_fields(question), redelivery=redelivery)
 
 
 def diagnostics(problems: Iterable[ScriptProblem], source: str) -> list[runs.Diagnostic]:
@@ -227,7 +288,36 @@ def _step_event(body: StepChanged, sequence: int, at: str) -> wire_events.StepEv
         reason=_or_absent(body.reason),
         duration_ms=_or_absent(body.duration_ms),
         error=UNSET if body.error is None else failure(body.error),
+        usage=usage(body.usage),
     )
+
+
+def _interaction_event(body: InteractionChanged, sequence: int, at: str) -> wire_events.InteractionEvent:
+    return wire_events.InteractionEvent(
+        sequence=sequence,
+        at=at,
+        interaction_id=body.interaction_id,
+        kind=body.kind,
+        status=body.status.value,
+        step_id=body.step_id,
+        title=_or_absent(body.title),
+        answer=body.answer,
+        by=_or_absent(body.by),
+    )
+
+
+def _question_fields(question: Question) -> dict[str, Any]:
+    choices = [tasks.Choice(id=choice.id, title=choice.title) for choice in question.choices]
+    return {
+        "interaction_id": question.interaction_id,
+        "run_id": question.run_id,
+        "kind": question.kind.value,
+        "title": question.title,
+        "step_id": question.step_id,
+        "detail": _or_absent(question.detail),
+        "choices": choices or UNSET,
+        "schema": UNSET if question.schema_json is None else loads(question.schema_json),
+    }
 
 
 def _summary_fields(record: RunRecord, own_id: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sidestep.lsp import convert
 from sidestep.lsp.event_stream import EventStream
-from sidestep.model.events import PhaseEntered, StatusChanged
+from sidestep.model.events import InteractionChanged, PhaseEntered, StatusChanged
 from sidestep.model.run import RunStatus
 from sidestep.rpc.transport import Lane
 from sidestep_protocol import capabilities, notifications
@@ -58,6 +58,8 @@ class _Followed:
     # A status that was held back to keep the pace of one a second.
     held_status: asyncio.TimerHandle | None = None
     status_sent_at: float = 0.0
+    # What the last status told; see `_news`.
+    status_sent: tuple[int, int] | None = None
     record: RunRecord | None = None
 
     @property
@@ -199,11 +201,12 @@ class Notifier:
         record = committed.record
         run = self._runs.get(record.run_id)
         if run is None:
-            # A change of the row alone is news only of a run whose end is still awaited.
-            if not committed.events or not self._is_mine(record):
+            # A change of the row alone is news only of a run whose end is still awaited, or that waits for a person.
+            if not (committed.events or record.is_active) or not self._is_mine(record):
                 return
             run = self._runs[record.run_id] = _Followed()
         was_quiescent = run.record is None or run.record.is_quiescent
+        pending_changed = _pending_changed(run.record, committed)
         if record.is_stopped:
             # Before the row is the stopped one: of that, no output is wanted (G5).
             self._end_output(record.run_id)
@@ -221,7 +224,7 @@ class Notifier:
             # What arrived late comes before the word that nothing is left.
             self._flush(run)
             self._send_status(run, record, None)
-        elif any(isinstance(event.body, PhaseEntered) for event in committed.events):
+        elif pending_changed or any(isinstance(event.body, PhaseEntered) for event in committed.events):
             self._hold_status(run)
         if status is not None and not run.is_awaited:
             self._tell_progress(run, record)
@@ -265,6 +268,7 @@ class Notifier:
             run.held_status.cancel()
             run.held_status = None
         run.status_sent_at = self._loop.time()
+        run.status_sent = _news(record)
         if not record.is_root:
             # Its events are followed; what became of it is its root's to tell.
             return
@@ -272,7 +276,7 @@ class Notifier:
         self._send("workflow/statusChanged", told)
 
     def _hold_status(self, run: _Followed) -> None:
-        """A phase changed: say so, at most once a second."""
+        """A phase or the number of open questions changed: say so, at most once a second."""
         if run.held_status is not None:
             return
         due = run.status_sent_at + self._settings.status_min_interval_ms / 1000
@@ -282,7 +286,9 @@ class Notifier:
         run.held_status = None
         if run.record is not None and run.record.is_active:
             self._flush(run)
-            self._send_status(run, run.record, None)
+            # A question that came and went in the meantime leaves no news.
+            if _news(run.record) != run.status_sent:
+                self._send_status(run, run.record, None)
             self._tell_progress(run, run.record)
 
     def _tell_progress(self, run: _Followed, record: RunRecord) -> None:
@@ -315,6 +321,21 @@ class Notifier:
             run.held_status.cancel()
 
 
+def _pending_changed(before: RunRecord | None, committed: Committed) -> bool:
+    """Whether an active run waits for more answers or fewer than it was known to; of a stopped one it is no news."""
+    record = committed.record
+    if not record.is_active:
+        return False
+    if before is not None:
+        return record.pending != before.pending
+    return not committed.events or any(isinstance(event.body, InteractionChanged) for event in committed.events)
+
+
 def _last_status(events: tuple[JournalEvent, ...]) -> StatusChanged | None:
     bodies = [event.body for event in events if isinstance(event.body, StatusChanged)]
     return bodies[-1] if bodies else None
+
+
+def _news(record: RunRecord) -> tuple[int, int]:
+    """What makes two statuses of a run differ: its journal, and the open questions of its tree."""
+    return record.sequence, record.pending

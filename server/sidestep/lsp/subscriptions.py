@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sidestep.lsp.event_stream import EventStream
     from sidestep.lsp.notifier import Notifier
     from sidestep.model.events import JournalEvent
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
     from sidestep.rpc.router import RequestContext
     from sidestep.service.workflows import WorkflowService
@@ -33,15 +34,25 @@ log = logging.getLogger("sidestep.lsp")
 # Events in the answer, and in each page after it: a log line may have 16 KiB, and a page has to fit the outbound queue.
 _ANSWERED_MAX = 200
 _PAGE = 50
+# Open questions in an answer, the oldest; `pending` of the run counts all.
+PENDING_MAX = 100
 
 
 @dataclass(frozen=True)
 class Subscribed:
-    """What a subscription answers: the row, events after the host's cursor, and the sequence the stream begins at."""
+    """
+    What a subscription answers.
+
+    Attributes:
+        events: Those after the host's cursor.
+        live_from_sequence: Where the stream begins.
+        questions: The oldest open ones.
+    """
 
     record: RunRecord
     events: Sequence[JournalEvent]
     live_from_sequence: int
+    questions: Sequence[Question] = ()
 
 
 class Subscriptions:
@@ -79,7 +90,7 @@ class Subscriptions:
             await service.pace.in_force()
             async with self._turn:
                 await self._has_room()
-                record, events = await _read(service, run_id, after_sequence)
+                record, events, questions = await _read(service, run_id, after_sequence)
         except BaseException:
             self._settle(run_id, request, has_failed=True)
             release()
@@ -88,12 +99,12 @@ class Subscriptions:
         if not self._settle(run_id, request, has_failed=False):
             # The host has said something else meanwhile: that it wants no stream, or one from elsewhere.
             release()
-            return Subscribed(record, events, _last(events, after_sequence) + 1)
+            return Subscribed(record, events, _last(events, after_sequence) + 1, questions)
         stream = self._notifier.subscribe(record, after_sequence, self._ended)
         self._held[stream] = release
         stream.caught_up(events)
         context.after_answer(lambda: self._begin(service, stream, run_id))
-        return Subscribed(record, events, stream.cursor + 1)
+        return Subscribed(record, events, stream.cursor + 1, questions)
 
     def unsubscribe(self, run_id: str) -> None:
         """End the stream of a run; nothing when there is none."""
@@ -159,9 +170,11 @@ class Subscriptions:
             stream.lag(run_id)
 
 
-async def _read(service: WorkflowService, run_id: str, after_sequence: int) -> tuple[RunRecord, Sequence[JournalEvent]]:
+async def _read(
+    service: WorkflowService, run_id: str, after_sequence: int
+) -> tuple[RunRecord, Sequence[JournalEvent], Sequence[Question]]:
     """
-    The row, and what the answer holds of the journal.
+    The row, and what the answer holds of the journal and of the open questions.
 
     Raises:
         RunNotFound: also when the run's tree was deleted meanwhile: the host has been told so already.
@@ -175,11 +188,13 @@ async def _read(service: WorkflowService, run_id: str, after_sequence: int) -> t
     deleted = service.listeners.expect(record.root_run_id, lambda _: False)
     try:
         events = await service.store.read_events(run_id, after_sequence=after_sequence, limit=_ANSWERED_MAX)
+        # After the events: what is asked in between stands here and comes as an event, too, so that it is never missed.
+        questions = await service.store.open_questions(run_id) if record.pending else ()
         if deleted.done():
             raise RunNotFound(run_id=run_id)
     finally:
         deleted.cancel()
-    return record, events
+    return record, events, questions[:PENDING_MAX]
 
 
 def _last(events: Sequence[JournalEvent], after_sequence: int) -> int:

@@ -1,7 +1,7 @@
 """
 The `workflow/*` requests: decode, call the service, convert, return. No handler knows what a run's status means.
 
-Invariant: every method of `sidestep_protocol.METHODS` that a client sends has one route here, or is not offered yet.
+Invariant: every method of `method_table` has one handler here.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import UnsetType
 
 from sidestep.lsp import convert
+from sidestep.lsp.subscriptions import PENDING_MAX
 from sidestep.model.errors import WorkspaceInvalid
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import ACTIVE, Attention, RunStatus
 from sidestep.rpc.errors import RpcError, invalid_params
-from sidestep.rpc.router import Admission, Route
 from sidestep.scripts.folder import FolderKey
 from sidestep.scripts.resolver import FileScript, InlineScript, NamedScript
 from sidestep.service.requests import ResumeRequest, RetryRequest, StartRequest
 from sidestep_protocol import workflow
 from sidestep_protocol.errors import InvalidParamsData
-from sidestep_protocol.methods import METHODS
 from sidestep_protocol.payload import Empty
 from sidestep_protocol.timestamps import parse_timestamp
 
@@ -39,22 +38,10 @@ if TYPE_CHECKING:
     from sidestep.service.requests import OnRun
     from sidestep.service.workflows import WorkflowService
 
+    Handler = Callable[[Any, RequestContext], Awaitable[object]]
     WaitParams = workflow.StartParams | workflow.ResumeParams | workflow.RetryParams
 
 T = TypeVar("T")
-
-# Answered whatever the load; the first three decide themselves how a cancellation is answered.
-_ADMISSIONS = {
-    "workflow/start": Admission.WAITING,
-    "workflow/resume": Admission.WAITING,
-    "workflow/retry": Admission.WAITING,
-    "workflow/interrupt": Admission.ALWAYS,
-    "workflow/health": Admission.ALWAYS,
-}
-
-
-# What they answer grows with what a run has to tell, or with how many there are. Subscriptions keep their own pace.
-_LARGE = frozenset({"workflow/list", "workflow/get", "workflow/steps", "workflow/events"})
 
 
 class WorkflowMethods:
@@ -71,12 +58,14 @@ class WorkflowMethods:
         wire_health: Callable[[], tuple[int, int]],
         versions: dict[str, str],
         outputs_bytes_max: int,
+        answers_as: Callable[[], str],
     ) -> None:
         """
         Args:
             open_service: The service; tries to open its store as long as that fails, raising StoreUnavailable.
             wire_health: Bytes queued for the host, and bytes of output dropped.
             outputs_bytes_max: A page of steps with outputs ends before it holds more.
+            answers_as: What the client is called where it is told who answered a question.
         """
         self._service = open_service
         self._library = library
@@ -87,10 +76,11 @@ class WorkflowMethods:
         self._wire_health = wire_health
         self._versions = versions
         self._outputs_bytes_max = outputs_bytes_max
+        self._answers_as = answers_as
 
-    def routes(self) -> list[Route[Any]]:
-        """One route per method served."""
-        handlers: dict[str, Callable[[Any, RequestContext], Awaitable[object]]] = {
+    def handlers(self) -> dict[str, Handler]:
+        """One for each method of `method_table`."""
+        return {
             "workflow/start": self.start,
             "workflow/resume": self.resume,
             "workflow/retry": self.retry,
@@ -102,22 +92,13 @@ class WorkflowMethods:
             "workflow/events": self.events,
             "workflow/subscribe": self.subscribe,
             "workflow/unsubscribe": self.unsubscribe,
+            "workflow/answer": self.answer,
             "workflow/scripts": self.scripts,
             "workflow/validate": self.validate,
             "workflow/trust": self.trust,
             "workflow/delete": self.delete,
             "workflow/health": self.health,
         }
-        return [
-            Route(
-                method,
-                METHODS[method].params,
-                handler,
-                _ADMISSIONS.get(method, Admission.COUNTED),
-                is_large=method in _LARGE,
-            )
-            for method, handler in handlers.items()
-        ]
 
     async def start(self, params: workflow.StartParams, context: RequestContext) -> object:
         folder, folder_uri = self._workspace.folder(_given(params.workspace_folder))
@@ -195,7 +176,11 @@ class WorkflowMethods:
         store = service.store
         record = await store.read(params.run_id)
         source = await store.read_source(record.source_hash) if "source" in params.include else None
-        return workflow.GetResult(run=convert.run_detail(record, service.owner_id, params.include, source), pending=[])
+        questions = await store.open_questions(params.run_id) if record.pending else ()
+        return workflow.GetResult(
+            run=convert.run_detail(record, service.owner_id, params.include, source),
+            pending=[convert.interaction(question) for question in questions[:PENDING_MAX]],
+        )
 
     async def steps(self, params: workflow.StepsParams, context: RequestContext) -> workflow.StepsResult:
         store = (await self._service()).store
@@ -232,12 +217,21 @@ class WorkflowMethods:
             run=convert.run_summary(begun.record, service.owner_id),
             events=[convert.event(event, begun.record) for event in begun.events],
             live_from_sequence=begun.live_from_sequence,
-            pending=[],
+            pending=[convert.interaction(question) for question in begun.questions],
         )
 
     async def unsubscribe(self, params: workflow.UnsubscribeParams, context: RequestContext) -> Empty:
+        return self.unsubscribe_at_once(params)
+
+    def unsubscribe_at_once(self, params: workflow.UnsubscribeParams) -> Empty:
+        """Nothing of it waits."""
         self._subscriptions.unsubscribe(params.run_id)
         return Empty()
+
+    async def answer(self, params: workflow.AnswerParams, context: RequestContext) -> workflow.AnswerResult:
+        service = await self._service()
+        given = await service.answer(params.interaction_id, params.answer, self._answers_as())
+        return workflow.AnswerResult(accepted=given.accepted, recorded=given.recorded)
 
     async def scripts(self, params: workflow.ScriptsParams, context: RequestContext) -> workflow.ScriptsResult:
         folder = _given(params.workspace_folder)

@@ -11,18 +11,17 @@ from sidestep.cli.complaints import lines_of as lines_for
 from sidestep.cli.invocation import Invocation
 from sidestep.model.errors import (
     ArgsInvalid,
-    ArgsProblem,
     InvalidTransition,
     RunLeased,
     RunNotFound,
     ScriptInvalid,
     ScriptNotFound,
-    ScriptProblem,
     SidestepError,
     StoreUnavailable,
     WorkspaceInvalid,
     WorkspaceUntrusted,
 )
+from sidestep.model.problems import ArgsProblem, ScriptProblem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidestep.cli.following import Follower
+from sidestep.cli.invocation import Invocation
 from sidestep.cli.stop_signals import StopSignals, kill_descendants
 from sidestep.model.errors import RequestCancelled
 from sidestep.model.run import RunRecord, RunStatus
@@ -49,7 +50,7 @@ def handlers() -> Iterator[None]:
 
 async def _follow(harness: Harness, ask: Callable[..., Any], further: Callable[[int], None]) -> RunRecord:
     with StopSignals(further) as signals:
-        return await Follower(harness.service, "test", signals, events_after=None).follow(ask)
+        return await Follower(harness.service, "test", Invocation(signals), events_after=None).follow(ask)
 
 
 def followed(
@@ -231,7 +232,7 @@ async def test_a_continued_run_shows_the_steps_it_reuses(tmp_path: Path) -> None
         await harness.service.interrupt(run_id, by="test")
         await task
         harness.commands.held.clear()
-        follower = Follower(harness.service, "test", StopSignals([].append), events_after=None)
+        follower = Follower(harness.service, "test", Invocation(StopSignals([].append)), events_after=None)
         await follower.seed(run_id)
 
         async def ask(on_run: OnRun, abort: AbortSignal) -> RunRecord:

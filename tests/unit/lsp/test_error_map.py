@@ -7,14 +7,15 @@ import pytest
 
 from sidestep.lsp.error_map import map_error
 from sidestep.model import errors
+from sidestep.model.problems import ArgsProblem, ScriptProblem
 from sidestep_protocol.errors import ERROR_CODES, ERROR_DATA, ErrorData
 
 EXAMPLES: list[errors.SidestepError] = [
     errors.WorkspaceUntrusted("/w"),
     errors.WorkspaceInvalid("/w", "it does not exist"),
     errors.ScriptNotFound("a", ("b",)),
-    errors.ScriptInvalid("f.py", (errors.ScriptProblem(1, 3, "no", "syntax"),), "ab)\n"),
-    errors.ArgsInvalid("a", (errors.ArgsProblem("/n", "no"),)),
+    errors.ScriptInvalid("f.py", (ScriptProblem(1, 3, "no", "syntax"),), "ab)\n"),
+    errors.ArgsInvalid("a", (ArgsProblem("/n", "no"),)),
     errors.StartKeyConflict("k", "run_1"),
     errors.CursorInvalid("x"),
     errors.Overloaded("too much"),
@@ -24,6 +25,8 @@ EXAMPLES: list[errors.SidestepError] = [
     errors.RunLeased("run_1", 7, 1000, mine=False),
     errors.LeaseLost("run_1", 3),
     errors.ClaimSuperseded("run_1", 1, 2),
+    errors.InteractionNotPending("ask_1", '"yes"'),
+    errors.AnswerInvalid("ask_1", (ArgsProblem("/port", "no"),)),
     errors.StoreUnavailable("It is full.", "Make room."),
     errors.DataDamaged("It is gone.", "Restore it."),
     errors.RequestCancelled({"runId": None}),
@@ -57,7 +60,7 @@ def test_what_nobody_expected_is_left_to_the_session() -> None:
 
 
 def test_diagnostics_of_a_script_count_utf16() -> None:
-    problem = errors.ScriptProblem(1, 3, "no", "syntax")
+    problem = ScriptProblem(1, 3, "no", "syntax")
     told = map_error(errors.ScriptInvalid("f.py", (problem,), "\N{PILE OF POO}x)\n"))
     assert told is not None
     assert told.details["diagnostics"][0]["range"]["start"] == {"line": 0, "character": 3}

@@ -10,7 +10,14 @@ from msgspec.structs import replace
 
 from sidestep.lsp.live_output import LiveOutput
 from sidestep.lsp.notifier import Notifier
-from sidestep.model.events import JournalEvent, Logged, PhaseEntered, StatusChanged
+from sidestep.model.events import (
+    InteractionChanged,
+    InteractionStatus,
+    JournalEvent,
+    Logged,
+    PhaseEntered,
+    StatusChanged,
+)
 from sidestep.model.ports import Committed, Deleted
 from sidestep.model.run import Attention, Owner, RunRecord, RunStatus
 from sidestep.rpc.transport import Lane
@@ -400,3 +407,49 @@ def test_g5_a_claim_that_came_to_nothing_leaves_nothing_behind() -> None:
     told.status(RunStatus.RUNNING, owner=Owner("p", 2, 2))
     told.status(RunStatus.COMPLETED, owner=None)
     assert told.methods == ["statusChanged", "statusChanged"]
+
+
+def asked(status: InteractionStatus = InteractionStatus.ASKED) -> InteractionChanged:
+    return InteractionChanged(interaction_id="ask_1", kind="question", status=status, step_id="s")
+
+
+def test_a_status_is_told_when_open_questions_change_at_most_once_a_second() -> None:
+    """P7: asked, answered and asked again within a second are one more status."""
+    told = Told()
+    told.status(RunStatus.PENDING)
+    told.status(RunStatus.RUNNING)
+    told.commit(asked(), pending=1)
+    told.commit(asked(InteractionStatus.ANSWERED), pending=0)
+    told.commit(asked(), pending=1)
+    assert told.methods == ["statusChanged"] * 2
+    told.loop.advance(1)
+    assert told.methods == ["statusChanged"] * 3
+    assert told.sent[-1][1]["summary"]["pending"] == 1
+    assert "previous" not in told.sent[-1][1]
+    told.loop.advance(5)
+    assert told.methods == ["statusChanged"] * 3
+
+
+def test_a_root_tells_the_questions_of_its_nested_runs_which_change_its_row_alone() -> None:
+    told = Told()
+    # Another window's run, of which nothing was told yet.
+    told.record = replace(told.record, status=RunStatus.RUNNING, sequence=2)
+    told.commit(pending=1)
+    told.loop.advance(1)
+    assert [params["summary"]["pending"] for _, params in told.sent] == [1]
+    told.commit(pending=1)
+    told.loop.advance(5)
+    assert len(told.sent) == 1, "nothing has changed"
+
+
+def test_g5_of_a_stopped_run_an_answer_tells_no_status() -> None:
+    """P7, G5: what follows a stop are answers, as events, and one status that it is quiescent."""
+    told = Told()
+    told.status(RunStatus.PENDING)
+    told.status(RunStatus.RUNNING)
+    told.commit(asked(), pending=1)
+    told.status(RunStatus.INTERRUPTED)
+    count = len(told.sent)
+    told.commit(asked(InteractionStatus.ANSWERED), pending=0)
+    told.loop.advance(5)
+    assert len(told.sent) == count

@@ -39,6 +39,7 @@ CONTRACT = {
     -31011: {"interactionNotPending"},
     -31012: {"protocolVersionUnsupported"},
     -31013: {"argsInvalid"},
+    -31014: {"answerInvalid"},
 }
 
 

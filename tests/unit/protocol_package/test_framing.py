@@ -76,6 +76,9 @@ def check_one_bad_then_good(header: bytes) -> str:
 @given(STREAMS, st.data())
 @example(b"x" * 130 + b"\r\n" + b"Content-Length: 2\r\n\r\n{}", None)
 @example(b"Content-Length: -1\r\n\r\nContent-Length: 7\r\n" + b"y" * 300 + b"\n", None)
+@example(b"a: 1\r\n\r\n" + b"b" * 126 + b": 1\r\n\r\nc: 1\n\n", None)
+@example(b"a: 1\r\n\r\n" + b"b" * 300 + b": 1\r\n\r\nc: 1\n\n", None)
+@example(b"a: 1\r\n\r\n" + b"b: 1\r\n" * 20 + b"\r\nc: 1\n\n", None)
 def test_any_split_gives_the_same_items(stream: bytes, data: st.DataObject | None) -> None:
     """W3: where the operating system cuts the stream means nothing; no bytes raise."""
     whole = read(stream, message_bytes_max=20, header_bytes_max=64)
@@ -172,6 +175,23 @@ def test_each_bad_header_block_is_told() -> None:
     assert [type(item) for item in read(bad * 3 + encode_frame(b"{}"))] == [BadFrame] * 3 + [Frame]
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_each_block_of_headers_without_a_length_is_told(end: bytes) -> None:
+    """W3: as those with a bad length are."""
+    nonsense = b"Nonsense: 1" + end + b"More: 2" + end + end
+    assert [type(item) for item in read(nonsense * 3 + encode_frame(b"{}"))] == [BadFrame] * 3 + [Frame]
+    for bad in (b"Content-Length: -1" + end + end, b"no header" + end + end):
+        assert [type(item) for item in read(bad + nonsense + encode_frame(b"{}"))] == [BadFrame] * 2 + [Frame]
+
+
+def test_the_rest_of_a_bad_block_is_no_block() -> None:
+    """W3: what stands between a bad line and the next empty one was told with it."""
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
+    assert [type(item) for item in read(request + encode_frame(b"{}"))] == [BadFrame, Frame]
+    glued = b'Nonsense: 1\r\n\r\n{"id":1}\nNonsense: 1\r\n\r\n'
+    assert [type(item) for item in read(glued + encode_frame(b"{}"))] == [BadFrame, Frame]
+
+
 def test_a_header_as_long_as_what_is_kept_of_a_line_is_found_in_any_split() -> None:
     """While resynchronising, an endless line is cut to its tail; the line's own end must not push the header out."""
     header = b"content-length:" + b" " * 112 + b"2"
@@ -184,10 +204,8 @@ def test_a_header_as_long_as_what_is_kept_of_a_line_is_found_in_any_split() -> N
 
 
 def test_text_that_speaks_of_content_length_is_no_header() -> None:
-    """While resynchronising, only a line that ends in a plain length begins a block."""
-    lost = (
-        b'Content-Length: no\r\n\r\n{"text":"Content-Length: 7"}\nContent-Length: see above\n\nX-Content-Length: 4\n\n'
-    )
+    """While resynchronising, a line that ends in a plain length begins a block, and a header after an empty line."""
+    lost = b'Content-Length: no\r\n\r\n{"text":"Content-Length: 7"}\nContent-Length: see above\nX-Content-Length: 4\n\n'
     items = read(lost + encode_frame(b"{}"))
     assert bodies(items) == [b"{}"]
     assert len(problems(items)) == 1

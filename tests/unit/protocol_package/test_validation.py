@@ -72,6 +72,24 @@ def test_what_is_no_json_is_told_too(raw: bytes, expected: str) -> None:
     assert invalid_params_data(problem).expected == expected
 
 
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b'{"runId":"\\ud800"}', "$.runId"),
+        (b'{"runId":"\\udC00\\ud800x","wait":"x"}', "$.runId"),
+        (b'{"args":{"names":["\\ud83d\\ude00","\\ud83d"]}}', "$.args.names[1]"),
+        (b'{"args":{"\\udfff":1}}', "$.args"),
+    ],
+)
+def test_half_a_surrogate_pair_is_told_from_broken_json(raw: bytes, path: str) -> None:
+    """W5: JavaScript cuts texts within a character, and its JSON says so."""
+    with pytest.raises(msgspec.DecodeError) as refused:
+        msgspec.json.decode(raw)
+    data = invalid_params_data(refused.value, None, msgspec.Raw(raw))
+    assert (data.path, data.expected) == (path, "text without lone surrogates: half of a pair is no character")
+    assert invalid_params_data(refused.value, None, raw + b"]").expected == "valid UTF-8 JSON"
+
+
 @pytest.mark.parametrize("error", [msgspec.ValidationError(""), msgspec.ValidationError("?"), ValueError("x")])
 def test_no_message_raises(error: Any) -> None:
     assert invalid_params_data(error, int).path == "$"

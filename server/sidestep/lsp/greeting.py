@@ -1,0 +1,41 @@
+"""What a client said of itself in `initialize`, as far as it decides what is done for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sidestep_protocol.capabilities import InitializeParams
+
+
+class Greeting(msgspec.Struct, frozen=True):
+    """
+    Attributes:
+        is_offered: Both sides share a version of the protocol; without one plain LSP works and `workflow/*` does not.
+        can_interact: The client answers `workflow/interact`; else its person is asked with LSP's own messages.
+        does_tasks: The client answers `workflow/runTask`.
+        can_be_asked: The client's person sees our questions, in one way or the other.
+        client_name: What the client is called where people are told who answered.
+    """
+
+    params: InitializeParams
+    is_offered: bool = True
+    wants_output: bool = False
+    can_interact: bool = False
+    does_tasks: bool = False
+    can_be_asked: bool = False
+    client_name: str = "host"
+
+
+def shows_messages(params: InitializeParams) -> bool:
+    """
+    Whether the client shows `window/showMessageRequest` to somebody.
+
+    LSP asks nobody to announce that, and few editors do. One without our capability that has a window has a person in
+    front of it; a host that knows our protocol has said what it answers.
+    """
+    window: Any = params.capabilities.get("window")
+    experimental: Any = params.capabilities.get("experimental")
+    is_ours = isinstance(experimental, dict) and "workflow" in experimental
+    return isinstance(window, dict) and ("showMessage" in window or not is_ours)
