@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 NAME = "crash"
 
 HOLDER = Path(__file__).with_name("holder.py")
 
 CHILD = '''
-"""The nested run: two steps, one of them in a parallel of its own."""
-from sidestep import command, log, parallel
+"""The nested run: two steps, one of them in a parallel of its own, and a question between them."""
+from sidestep import ask, command, log, parallel
 
 
 async def main(word: str):
     log("in the child", word=word)
     one = await command(["sh", "-c", "echo child-one >> calls; echo one"], id="child-one")
+    agreed = await ask("Go on below?", id="child-ask")
     two, three = await parallel([
         command(["sh", "-c", "echo child-two >> calls; echo two"], id="child-two"),
         command(["sh", "-c", "echo child-three >> calls; echo three"], id="child-three"),
     ])
-    return {"report": word, "data": [one["stdout"], two["stdout"], three["stdout"]]}
+    return {"report": word, "data": [one["stdout"], two["stdout"], three["stdout"], agreed]}
 '''
 
 PARENT = '''
-"""Commands, a parallel, a pipeline, a nested run, a sleep, a handled failure, phases and log lines."""
-from sidestep import command, failure, log, parallel, phase, pipeline, sleep, workflow
+"""Commands, a parallel, a pipeline, a nested run, a sleep, a question, a handled failure, phases and log lines."""
+from sidestep import ask, command, failure, log, parallel, phase, pipeline, sleep, workflow
 
 
 def step(name: str, code: int = 0):
@@ -64,13 +66,14 @@ async def main(python: str, holder: str):
         caught = failure(error)
         log("handled", failed=caught)
     await sleep(0.03, id="nap")
+    agreed = await ask("Go on?", id="go-on")
     phase("in line")
     piped = await pipeline([1, 2], pipe_one, pipe_two)
     child = await workflow("crash-child", id="child", args={"word": "nested"})
     last = await step("last")
     log("at the end")
     data = {"sides": [side["stdout"] for side in sides], "caught": caught, "piped": piped, "child": child}
-    return {"report": first["stdout"] + last["stdout"], "data": {**data, "held": held["exit_code"]}}
+    return {"report": first["stdout"] + last["stdout"], "data": {**data, "held": held["exit_code"], "agreed": agreed}}
 '''
 
 _SIDES = ("side:0", "side:1", "side:2")
@@ -83,16 +86,31 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "held": ("first",),
     **dict.fromkeys(_SIDES, ("held",)),
     "bad": _SIDES,
-    "pipe-one:1": ("bad", "nap"),
-    "pipe-one:2": ("bad", "nap"),
+    "pipe-one:1": ("bad", "nap", "go-on"),
+    "pipe-one:2": ("bad", "nap", "go-on"),
     "pipe-two:1": ("pipe-one:1",),
     "pipe-two:2": ("pipe-one:2",),
     "child-one": _PIPED,
-    "child-two": ("child-one",),
-    "child-three": ("child-one",),
+    "child-two": ("child-one", "child-ask"),
+    "child-three": ("child-one", "child-ask"),
     "last": (*_PIPED, *_CHILDREN, "child"),
 }
 FAILING = {"bad"}
+# Steps that ask, by the workflow they stand in.
+ASKING = {NAME: "go-on", f"{NAME}-child": "child-ask"}
+
+
+def without_answers(result: Any) -> Any:
+    """A result with the answers taken out: which of them came first differs from run to run."""
+    data = result["data"]
+    child = {**data["child"], "data": data["child"]["data"][:-1]}
+    return {**result, "data": {**data, "agreed": None, "child": child}}
+
+
+def answers_in(result: Any) -> dict[str, Any]:
+    """What the script of each workflow was answered."""
+    data = result["data"]
+    return {NAME: data["agreed"], f"{NAME}-child": data["child"]["data"][-1]}
 
 
 def lay_out(folder: Path) -> None:

@@ -183,9 +183,9 @@ def _arm_commits(trigger: Trigger) -> None:
 
 def _arm_wire(trigger: Trigger) -> None:
     from sidestep.lsp.notifier import Notifier
-    from sidestep.rpc.transport import Writer
+    from sidestep.rpc.writer import Writer
 
-    told, offer, write = Notifier.told, Writer.offer, Writer._write
+    told, offer, write, write_at_once = Notifier.told, Writer.offer, Writer._write, Writer._write_at_once
 
     def armed_told(self: Notifier, committed: Any) -> None:
         trigger.cross("before-notify")
@@ -206,7 +206,18 @@ def _arm_wire(trigger: Trigger) -> None:
             trigger.cross("mid-frame")
             write(self, batch)
 
-    Notifier.told, Writer.offer, Writer._write = armed_told, armed_offer, armed_write
+    def armed_write_at_once(self: Writer, data: bytes) -> bytes:
+        if self._direct is None:
+            return write_at_once(self, data)
+        if not trigger.is_next("mid-frame"):
+            trigger.cross("mid-frame")
+            return write_at_once(self, data)
+        rest = write_at_once(self, data[: len(data) // 2])
+        trigger.cross("mid-frame")
+        return rest + data[len(data) // 2 :] if rest else write_at_once(self, data[len(data) // 2 :])
+
+    Notifier.told, Writer.offer = armed_told, armed_offer
+    Writer._write, Writer._write_at_once = armed_write, armed_write_at_once
 
 
 def _arm_executors(trigger: Trigger) -> None:

@@ -2,7 +2,7 @@
 Reads a store with plain SQL, past all code of ours, and says what is wrong with it.
 
 The audit knows the promises, not the machinery: journals without gaps, legal by the transition table, one completion
-for a key, nothing said twice, nothing told that is not stored.
+for a key, nothing said twice, nothing asked twice, nothing told that is not stored.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ class Journal:
         return {event["stepId"]: event["sequence"] for event in self.of_type("step") if event["status"] in ends}
 
     @property
+    def answers(self) -> dict[str, Any]:
+        """Interaction id -> the recorded answer."""
+        answered = [event for event in self.of_type("interaction") if event["status"] == "answered"]
+        return {event["interactionId"]: event["answer"] for event in answered}
+
+    @property
     def said(self) -> list[str]:
         """Phases and log lines, in order."""
         spoken = [event for event in self.events if event["type"] in ("phase", "log")]
@@ -87,7 +93,7 @@ def _read(
 
 
 def faults_of(journal: Journal) -> list[str]:
-    """What is wrong with one run by itself (J1, J6, the transition table)."""
+    """What is wrong with one run by itself (J1, J6, P7, the transition table)."""
     return [
         f"{journal.run_id}: {fault}"
         for fault in (
@@ -95,6 +101,7 @@ def faults_of(journal: Journal) -> list[str]:
             *_illegal_changes(journal),
             *_step_faults(journal),
             *_repeated_words(journal),
+            *_question_faults(journal),
         )
     ]
 
@@ -119,7 +126,7 @@ def _illegal_changes(journal: Journal) -> Iterable[str]:
             if event["epoch"] < epoch:
                 yield f"the epoch shrank at event {event['sequence']}"
             status, epoch = after, event["epoch"]
-        elif status in _STOPPED and not event.get("late") and not _opens(journal, event):
+        elif status in _STOPPED and not _may_follow_a_stop(journal, event, status):
             yield f"event {event['sequence']} ({event['type']}) was appended while the run was {status}"
     if status != journal.status:
         yield f"the row says {journal.status}, the journal {status}"
@@ -128,6 +135,12 @@ def _illegal_changes(journal: Journal) -> Iterable[str]:
     created = sum(event["status"] == "pending" for event in journal.of_type("status"))
     if created != 1:
         yield f"it was created {created} times"
+
+
+def _may_follow_a_stop(journal: Journal, event: dict[str, Any], status: str) -> bool:
+    """G5: late results, answers to open questions, and what a claim changes."""
+    answers = event["type"] == "interaction" and event["status"] == "answered" and status == "interrupted"
+    return bool(event.get("late")) or answers or _opens(journal, event)
 
 
 def _opens(journal: Journal, event: dict[str, Any]) -> bool:
@@ -158,6 +171,24 @@ def _repeated_words(journal: Journal) -> Iterable[str]:
     for words, count in Counter(journal.said).items():
         if count > (2 if '"around"' in words else 1):
             yield f"said {count} times: {words}"
+
+
+def _question_faults(journal: Journal) -> Iterable[str]:
+    """P7: each step that asks has one question, asked once, answered once; nothing here is withdrawn."""
+    changes = journal.of_type("interaction")
+    for step_id in sorted({event["stepId"] for event in changes}):
+        mine = [event for event in changes if event["stepId"] == step_id]
+        if len({event["interactionId"] for event in mine}) > 1:
+            yield f"{step_id} has several questions: {mine}"
+        said = [event["status"] for event in mine]
+        if said not in (["asked"], ["asked", "answered"]):
+            yield f"the question of {step_id} was {said}"
+        finished = journal.finished.get(step_id)
+        if finished is not None and not any(e["status"] == "answered" and e["sequence"] < finished for e in mine):
+            yield f"{step_id} is finished, and its question was {said}"
+    ended = journal.status in ("completed", "failed")
+    if ended and journal.record.get("pending"):
+        yield f"it is {journal.status}, and {journal.record['pending']} questions are open"
 
 
 def untold_truths(journals: list[Journal], messages: Iterable[dict[str, Any]]) -> list[str]:

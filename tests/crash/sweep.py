@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tests.crash import crash_workflow
 from tests.crash.fault_points import read_counts
 from tests.crash.journal_audit import Journal, faults_of, read_journals, untold_truths
+from tests.crash.person import People, Person
 from tests.support.raw_client import ExpectationFailed, RawClient, Verdict, response_to
 
 if TYPE_CHECKING:
@@ -49,15 +50,19 @@ class Tally:
     # Steps that were in flight at a death and were therefore executed a second time.
     repeats: int = 0
     runs: int = 0
+    # Questions that were answered; each was asked once.
+    answers: int = 0
 
     def add(self, other: Tally) -> None:
         self.deaths += other.deaths
         self.repeats += other.repeats
         self.runs += other.runs
+        self.answers += other.answers
 
     def __str__(self) -> str:
         return (
             f"{self.runs} runs killed {self.deaths} times: lost 0, repeated 0, executed twice in flight {self.repeats}"
+            f"; {self.answers} questions answered: lost 0, asked again 0"
         )
 
 
@@ -90,6 +95,7 @@ class Ground:
         self._nursery = nursery
         self._servers = 0
         self._deaths: list[_Death] = []
+        self._people = People()
         crash_workflow.lay_out(self.workspace)
 
     # -- Servers
@@ -116,19 +122,32 @@ class Ground:
         return self._scratch / f"counts-{self._servers}"
 
     def initialize(self, client: RawClient) -> None:
-        client.initialize(folders=[self.workspace], workflow={"events": True}, options={"autoResume": False})
+        client.initialize(
+            folders=[self.workspace], workflow={"events": True, "interaction": True}, options={"autoResume": False}
+        )
 
     def go_on(self, client: RawClient) -> int:
-        """Start the run, or resume the one that is there; returns the request's id."""
+        """Start the run, or resume the one that is there, and answer what it asks; returns the request's id."""
+        person = Person(client, f"server {self._servers}")
         runs = client.result("workflow/list")["runs"]
         assert len(runs) <= 1, f"one run was started, and there are {len(runs)}"
         wanted = {"events": True, "workDoneToken": "progress"}
         if not runs:
             script = {"name": crash_workflow.NAME}
+            self._people.join(person)
             return client.request("workflow/start", {"script": script, "args": crash_workflow.arguments(), **wanted})
         # C2: whoever lists sees no run that a dead server still runs.
         assert runs[0]["status"] in ("interrupted", "completed"), f"a dead server's run is shown as {runs[0]}"
-        return client.request("workflow/resume", {"runId": runs[0]["runId"], **wanted})
+        waiting = self._people.waiting(client, runs[0]["runId"])
+        self._people.join(person)
+        # P7: what was asked before is answered while the run is stopped, or when it goes on.
+        early = waiting if self._servers % 2 else []
+        for interaction_id in early:
+            client.expect(response_to(person.answer(interaction_id)))
+        number = client.request("workflow/resume", {"runId": runs[0]["runId"], **wanted})
+        for interaction_id in waiting:
+            person.answer(interaction_id)
+        return number
 
     # -- Crashing
 
@@ -148,6 +167,7 @@ class Ground:
                 self.check_death(client)
         outcome = self.survive()
         tally.repeats = self.check_end(outcome, reference)
+        tally.answers = len(crash_workflow.ASKING)
         return tally
 
     def conduct(self, client: RawClient, ready: Callable[[], object] = bool) -> dict[str, Any] | None:
@@ -205,6 +225,7 @@ class Ground:
         self._check_told(first)
         self._check_told(second)
         tally.repeats = self.check_end(final, reference)
+        tally.answers = len(crash_workflow.ASKING)
         return tally
 
     def stall(self, arm: Arm, reference: Reference) -> Tally:
@@ -229,12 +250,13 @@ class Ground:
             # It tells the run as it finds it.
             answer = first.expect(response_to(request))
             assert answer["result"]["status"] in ("interrupted", "completed"), answer
-            assert answer["result"].get("result") in (None, reference.result), answer
+            told = answer["result"].get("result")
+            assert told is None or crash_workflow.without_answers(told) == reference.result, answer
             assert first.shut_down() == 0
         assert self.journals() == before, "what woke up changed what was over"
         self._check_told(first)
         self._check_told(second)
-        return Tally(deaths=1, repeats=self.check_end(final, reference), runs=1)
+        return Tally(deaths=1, repeats=self.check_end(final, reference), runs=1, answers=len(crash_workflow.ASKING))
 
     # -- What must be true
 
@@ -254,7 +276,7 @@ class Ground:
         """After a SIGKILL: nothing told that is not stored (G1), nothing executed before what it follows from is."""
         client.wait_stdout_end()
         journals = self._check_journals()
-        faults = untold_truths(journals, client.messages)
+        faults = untold_truths(journals, client.messages) + self._people.faults(journals)
         finished = {step_id for journal in journals for step_id in journal.finished}
         calls = crash_workflow.calls_of(self.workspace)
         for step_id in calls:
@@ -276,12 +298,17 @@ class Ground:
         """
         journals = self._check_journals()
         assert outcome["status"] == "completed", outcome
-        assert outcome["result"] == reference.result, "the result differs from the uninterrupted run's"
+        result = crash_workflow.without_answers(outcome["result"])
+        assert result == reference.result, "the result differs from the uninterrupted run's"
+        by_name = {journal.record["name"]: list(journal.answers.values()) for journal in journals}
+        said = {name: [answer] for name, answer in crash_workflow.answers_in(outcome["result"]).items()}
+        assert said == by_name, "the scripts got other answers than are recorded"
         observed = _reference(outcome, journals, {})
         assert observed.finished == reference.finished
         assert observed.said == reference.said
         assert crash_workflow.overlaps_of(self.workspace) == [], "two copies of a step's work ran at once (F4)"
         faults, repeats = self._execution_faults(journals)
+        faults += self._people.faults(journals)
         assert not faults, "\n".join(faults)
         return repeats
 
@@ -324,7 +351,7 @@ def reference_run(ground: Ground) -> Reference:
 
 def _reference(outcome: dict[str, Any], journals: list[Journal], crossings: dict[str, int]) -> Reference:
     return Reference(
-        result=outcome.get("result"),
+        result=crash_workflow.without_answers(outcome["result"]),
         said={journal.record["name"]: journal.said for journal in journals},
         finished={journal.record["name"]: sorted(journal.finished) for journal in journals},
         crossings=crossings,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.crash.crash_workflow import ASKING
 from tests.crash.seeds import fresh_seed, short_seed
 from tests.crash.sweep import Ground, Tally
 
@@ -87,6 +88,7 @@ class _Killing:
 
     def _finish(self, outcome: dict[str, object]) -> None:
         self._tally.repeats += self._ground.check_end(outcome, self._reference)
+        self._tally.answers += len(ASKING)
         self._ground = self._new_ground()
 
     def _new_ground(self) -> Ground:

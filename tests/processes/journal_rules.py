@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.transitions import TRANSITIONS
+from tests.processes.question_rules import question_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -119,7 +120,7 @@ def loose_children(store: Path) -> Faults:
 def leftovers(store: Path) -> Faults:
     """A deleted run leaves nothing in the tables."""
     with closing(sqlite3.connect(store, timeout=60)) as connection:
-        for table in ("events", "steps", "inputs"):
+        for table in ("events", "steps", "inputs", "questions"):
             count = connection.execute(_ORPHANS.format(table)).fetchone()[0]
             if count:
                 yield f"{count} rows of {table} belong to no run"
@@ -127,7 +128,7 @@ def leftovers(store: Path) -> Faults:
 
 def faults_of(journal: Journal) -> list[str]:
     """What is wrong with one run by itself."""
-    rules = (gaps, illegal_changes, claims_at_odds, step_faults, unasked_resumes, words_said_twice)
+    rules = (gaps, illegal_changes, claims_at_odds, step_faults, unasked_resumes, words_said_twice, question_faults)
     return [fault for rule in rules for fault in rule(journal)]
 
 
@@ -141,7 +142,7 @@ def gaps(journal: Journal) -> Faults:
 
 
 def illegal_changes(journal: Journal) -> Faults:
-    """The transition table; G5: after a stop nothing but late completions and what reopens the run."""
+    """The transition table; G5: after a stop nothing but late completions, answers and what reopens the run."""
     status: str | None = None
     for event, following in zip(journal.events, [*journal.events[1:], None], strict=True):
         where = f"event {event['sequence']}"
@@ -158,12 +159,16 @@ def illegal_changes(journal: Journal) -> Faults:
             wanted = "completed" if event["type"] == "result" else "failed"
             if following is None or following.get("status") != wanted:
                 yield f"{where} ({event['type']}) has no stop after it"
-        elif status not in ("running", "backgrounded"):
+        elif status not in ("running", "backgrounded") and not _answers_stopped(event, status):
             yield f"{where} ({event['type']}) was appended while the run was {status}"
     if status != journal.status:
         yield f"the row says {journal.status}, the journal {status}"
     if journal.owner_id is not None and (status in ("completed", "failed") or not journal.is_root):
         yield f"it is {status} and has an owner"
+
+
+def _answers_stopped(event: dict[str, Any], status: str | None) -> bool:
+    return (event["type"], event.get("status"), status) == ("interaction", "answered", "interrupted")
 
 
 def _step_out_of_place(event: dict[str, Any], status: str | None) -> Faults:

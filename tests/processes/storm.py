@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.processes import journal_rules, storm_workflow
 from tests.processes.storm_plan import Run, Weather
+from tests.processes.storm_questions import Questions
 from tests.processes.window import Outlook, Window
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ LONG_STOP_S = (6.0, 8.0)
 SHORT_STOP_S = (0.2, 1.2)
 # Of all requests about a run, so many go to a window that has not opened its folder.
 ASTRAY = 0.06
+# Of all runs, so many ask; of all that is asked of windows while a question is open, so much is an answer.
+ASKING = 0.4
+ANSWERING = 0.3
 
 
 class Storm:
@@ -66,10 +70,16 @@ class Storm:
         self.mark = {"SIDESTEP_TEST_STORM": secrets.token_hex(8)}
         self.choice = random.Random(seed)
         self.runs = [
-            Run(f"run-{number:03}", self.choice.choice(self.folders), flaky=self.choice.random() < 0.25)
+            Run(
+                f"run-{number:03}",
+                self.choice.choice(self.folders),
+                flaky=self.choice.random() < 0.25,
+                asks=self.choice.random() < ASKING,
+            )
             for number in range(plan.runs)
         ]
         self.known = {run.name: run for run in self.runs}
+        self.questions = Questions(self.choice)
         self._started = 0
         self.all: list[Window] = []
         self.windows: list[Window] = []
@@ -175,6 +185,10 @@ class Storm:
     # -- Asking
 
     def _ask_something(self) -> None:
+        if self.questions.are_open and self.choice.random() < ANSWERING:
+            self.weather.asked["answers"] += 1
+            self.questions.answer_one(self.windows)
+            return
         active = sum(run.status in journal_rules.ACTIVE for run in self.runs[: self._started])
         behind = self._started < len(self.runs) and active < self.plan.active_max
         if behind and self.choice.random() < 0.5:
@@ -258,6 +272,8 @@ class Storm:
     def absorb(self) -> None:
         for window in self.all:
             for message in window.news():
+                if self.questions.hear(window, message):
+                    continue
                 if "method" not in message:
                     self._hear_answer(window, message)
                 elif message["method"] == "workflow/statusChanged":

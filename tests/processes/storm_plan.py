@@ -38,6 +38,7 @@ class Run:
     name: str
     folder: Path
     flaky: bool
+    asks: bool = False
     run_id: str | None = None
     status: str | None = None
     sequence: int = 0
@@ -49,12 +50,22 @@ class Run:
     def start(self) -> Message:
         return {
             "script": {"name": storm_workflow.NAME},
-            "args": {"name": self.name, "flaky": self.flaky},
+            "args": {"name": self.name, "flaky": self.flaky, "asks": self.asks},
             "workspaceFolder": self.folder.resolve().as_uri(),
             "startKey": self.name,
             "label": self.name,
             "events": True,
         }
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer to a question, and what was replied to it; `accepted` is None when nobody waited for one any more."""
+
+    interaction_id: str
+    text: str
+    accepted: bool | None
+    recorded: str | None
 
 
 @dataclass

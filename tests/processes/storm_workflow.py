@@ -1,5 +1,6 @@
 """
 The workflow of the storm: commands, a parallel, a handled failure, a sleep and a nested run, with one possible result.
+With `asks` it has a question, and so has the nested run: their answers are all that the result leaves open.
 
 Every command goes through `work.sh`, which says in the file `lines` of its workspace that it ran: for which run, which
 step, under which sidecar, and when. So its executions can be counted whatever became of the sidecars that asked for
@@ -48,26 +49,28 @@ def work(name: str, step: str, seconds: str = "0", code: str = "0"):
 
 CHILD = f'''
 """The nested run."""
-from sidestep import command, log, parallel
+from sidestep import ask, command, log, parallel
 {STEP}
 
-async def main(name: str):
+async def main(name: str, asks: bool = False):
     log("in the child", name=name)
     first = await work(name, "child:first")
+    agreed = await ask("Go on below?", id="child:ask") if asks else None
     held = await work(name, "child:held", "0.3")
     sides = await parallel([work(name, f"child:side:{{n}}") for n in range(2)])
-    return {{"report": name, "data": [done["stdout"] for done in [first, held, *sides]]}}
+    return {{"report": name, "data": [agreed, *[done["stdout"] for done in [first, held, *sides]]]}}
 '''
 
 PARENT = f'''
 """A bit of everything."""
-from sidestep import command, failure, log, parallel, phase, sleep, workflow
+from sidestep import ask, command, failure, log, parallel, phase, sleep, workflow
 {STEP}
 
-async def main(name: str, flaky: bool = False):
+async def main(name: str, flaky: bool = False, asks: bool = False):
     phase("alone")
     first = await work(name, "first")
     log("after the first", said=first["stdout"])
+    agreed = await ask("Go on?", id="ask") if asks else None
     held = await work(name, "held", "0.6")
     phase("together")
     sides = await parallel([work(name, f"side:{{n}}") for n in range(3)], limit=2)
@@ -78,16 +81,24 @@ async def main(name: str, flaky: bool = False):
         log("handled", code=caught)
     await sleep(0.2, id="nap")
     phase("below")
-    child = await workflow("storm-child", id="child", args={{"name": name}})
+    child = await workflow("storm-child", id="child", args={{"name": name, "asks": asks}})
     if flaky:
         await work(name, "flaky", "0", "flaky")
     last = await work(name, "last")
     said = [done["stdout"] for done in [first, held, *sides, last]]
-    return {{"report": name, "data": {{"said": said, "caught": caught, "child": child}}}}
+    return {{"report": name, "data": {{"said": said, "caught": caught, "child": child, "agreed": agreed}}}}
 '''
 
 CHILD_STEPS = frozenset({"child:first", "child:held", "child:side:0", "child:side:1"})
 ROOT_STEPS = frozenset({"first", "held", "side:0", "side:1", "side:2", "bad", "last"})
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a run and its nested run were answered; None when they did not ask."""
+
+    own: str | None = None
+    childs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,9 +135,12 @@ def steps_of(*, flaky: bool) -> frozenset[str]:
     return ROOT_STEPS | CHILD_STEPS | ({"flaky"} if flaky else frozenset())
 
 
-def result_of(run: str, calm: Any, calm_run: str) -> Any:
-    """The result of a run, told from the one of an undisturbed run."""
-    return json.loads(json.dumps(calm).replace(calm_run, run))
+def result_of(run: str, calm: Any, calm_run: str, answers: Answers) -> Any:
+    """The result of a run, told from the one of an undisturbed run, which asked nothing."""
+    result = json.loads(json.dumps(calm).replace(calm_run, run))
+    result["data"]["agreed"] = answers.own
+    result["data"]["child"]["data"][0] = answers.childs
+    return result
 
 
 def is_result(stored: Any, expected: Any) -> bool:

@@ -150,7 +150,7 @@ def test_i5_a_nested_run_that_is_active_below_a_stopped_root_is_found(tmp_path: 
         connection.execute("CREATE TABLE runs (run, run_id, root_run_id, status)")
         rows = [(1, "root", "root", "interrupted"), (2, "child", "root", "running"), (3, "done", "root", "completed")]
         connection.executemany("INSERT INTO runs VALUES (?, ?, ?, ?)", rows)
-        for table in ("events", "steps", "inputs"):
+        for table in ("events", "steps", "inputs", "questions"):
             connection.execute(f"CREATE TABLE {table} (run)")
         connection.execute("INSERT INTO steps VALUES (9)")
     assert list(journal_rules.loose_children(store)) == [

@@ -1,7 +1,8 @@
 """
 Several windows on one store, with sidecars that are killed, stopped and replaced: promises 1, 2, 4 and 5.
 
-C1-C3, F2-F4, I4, I5, I9, J1, J4, J10, S7: nothing is lost, nothing finished is done again, everything can be ended.
+C1-C3, F2-F4, G5, I4, I5, I9, J1, J4, J10, P7, S7, W25: nothing is lost, also no answer, nothing finished is done again,
+everything can be ended.
 """
 
 from __future__ import annotations

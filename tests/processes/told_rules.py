@@ -34,10 +34,12 @@ def told_faults(messages: Sequence[Message], journals: Mapping[str, Journal], de
     for message in messages:
         if "method" in message and "runId" in message.get("params", ()):
             by_run[message["params"]["runId"]].append(message)
+    asking = {journal.root_run_id for journal in journals.values() if journal.of_type("interaction")}
     for run_id, told in by_run.items():
         journal = journals.get(run_id)
         if journal is not None:
-            faults = (*statuses_out_of_order(told, journal), *events_out_of_order(told, journal))
+            asks = journal.root_run_id in asking
+            faults = (*statuses_out_of_order(told, journal, asks=asks), *events_out_of_order(told, journal))
             yield from (f"{run_id}: {fault}" for fault in faults)
     yield from untrue_answers(messages, journals)
     yield from answers_twice(messages)
@@ -52,8 +54,14 @@ def strangers(messages: Sequence[Message], journals: Mapping[str, Journal], dele
             yield f"told of {run_id}, which is not stored: {_short(message)}"
 
 
-def statuses_out_of_order(told: Sequence[Message], journal: Journal) -> Faults:
-    """Each status told is the journal's at its sequence; sequences grow; nothing is told twice."""
+def statuses_out_of_order(told: Sequence[Message], journal: Journal, *, asks: bool) -> Faults:
+    """
+    Each status told is the journal's at its sequence; sequences grow; nothing is told twice.
+
+    Args:
+        asks: Its tree has questions: their number is told with the status of an active run, at most once a second, so
+            one that was answered at once leaves the same words again.
+    """
     last, seen = 0, set[tuple[int, str, bool]]()
     for message in told:
         if message["method"] != "workflow/statusChanged":
@@ -65,7 +73,7 @@ def statuses_out_of_order(told: Sequence[Message], journal: Journal) -> Faults:
         if sequence < last:
             yield f"told {status} at {sequence} after {last}"
         this = (sequence, status, bool(params.get("quiescent")))
-        if this in seen:
+        if this in seen and (status in STOPPED or not asks):
             yield f"told twice: {status} at {sequence}, quiescent {this[2]}"
         seen.add(this)
         last = sequence

@@ -68,7 +68,7 @@ class Window:
     def initialize(self) -> None:
         self.client.initialize(
             folders=self.outlook.folders,
-            workflow={"events": True},
+            workflow={"events": True, "interaction": True},
             options={"autoResume": self.outlook.auto_resume},
         )
 
@@ -94,7 +94,7 @@ class Window:
         fresh, self._read = self.client.messages[self._read : end], end
         yield from fresh
 
-    def answered(self, numbers: Sequence[int], since: int) -> None:
+    def answered(self, numbers: Sequence[int], since: int, within_s: float = PATIENCE_S) -> None:
         """Wait until all these requests are answered. Raises: ExpectationFailed: they are not."""
         wanted = set(numbers)
 
@@ -102,7 +102,7 @@ class Window:
             left = wanted - {message.get("id") for message in messages if "method" not in message}
             return met(None) if not left else UNMET
 
-        self.client.expect(Expectation(f"answers to {sorted(wanted)}", judge), since=since, within_s=PATIENCE_S)
+        self.client.expect(Expectation(f"answers to {sorted(wanted)}", judge), since=since, within_s=within_s)
 
     # -- Harm
 

@@ -21,7 +21,8 @@ from sidestep.model.run import RunRecord, RunStatus
 from sidestep.model.writes import Release
 from sidestep.service.active_runs import ActiveRun, ActiveRuns
 from sidestep.service.claims import Claims
-from sidestep.service.workflows import WorkflowService
+from sidestep.service.interrupting import Interrupting
+from tests.races import question_mutants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,13 +94,13 @@ def interrupt_without_epoch(patch: Patch) -> None:
 
 
 def reply_before_commit(patch: Patch) -> None:
-    async def hasty(service: WorkflowService, active: ActiveRun, reason: AbortReason) -> RunRecord:
-        service.runs.stop(active, reason)
+    async def hasty(interrupting: Interrupting, active: ActiveRun, reason: AbortReason) -> RunRecord:
+        interrupting._runs.stop(active, reason)
         assert active.latest is not None
         row = active.latest
         return msgspec.structs.replace(row, status=RunStatus.INTERRUPTED, sequence=row.sequence + 1)
 
-    patch.setattr(WorkflowService, "_stopped", hasty)
+    patch.setattr(Interrupting, "stopped", hasty)
 
 
 def late_result_after_claim(patch: Patch) -> None:
@@ -152,12 +153,12 @@ def fenced_execution_goes_on(patch: Patch) -> None:
 
 
 def quiescent_without_looking(patch: Patch) -> None:
-    interrupt = WorkflowService._interrupt
+    interrupt = Interrupting._interrupt
 
-    async def optimistic(service: WorkflowService, run_id: str, by: str, *, wait_quiescent: bool) -> Interrupted:
-        return replace(await interrupt(service, run_id, by, wait_quiescent=wait_quiescent), quiescent=True)
+    async def optimistic(interrupting: Interrupting, run_id: str, by: str, *, wait_quiescent: bool) -> Interrupted:
+        return replace(await interrupt(interrupting, run_id, by, wait_quiescent=wait_quiescent), quiescent=True)
 
-    patch.setattr(WorkflowService, "_interrupt", optimistic)
+    patch.setattr(Interrupting, "_interrupt", optimistic)
 
 
 def resume_without_waiting(patch: Patch) -> None:
@@ -203,4 +204,13 @@ MUTANTS = [
     Mutant("root's stop leaves members", "interrupt x child", root_stop_leaves_members),
     Mutant("members fenced by themselves", "late result x child", members_fenced_by_themselves),
     Mutant("suspended member stays active", "sibling x child", suspended_member_stays_active),
+    Mutant("answer overwrites the recorded one", "two answers", question_mutants.answer_overwrites_the_recorded_one),
+    Mutant("answers of others not heard", "two answers", question_mutants.answers_of_others_not_heard),
+    Mutant("question asked again on resume", "answer x interrupt", question_mutants.question_asked_again),
+    Mutant("answer to a stopped run dropped", "answer x interrupt", question_mutants.answer_to_a_stopped_run_dropped),
+    Mutant("interrupt withdraws questions", "answer x interrupt", question_mutants.interrupt_withdraws_questions),
+    Mutant("answered question is withdrawn", "answer x timeout", question_mutants.answered_question_is_withdrawn),
+    Mutant("given up question stays open", "answer x timeout", question_mutants.given_up_question_stays_open),
+    Mutant("ended run keeps its questions", "answer x withdrawal", question_mutants.ended_run_keeps_its_questions),
+    Mutant("questions without fence", "answer x claim", question_mutants.questions_without_fence),
 ]

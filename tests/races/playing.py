@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sidestep.settings import Settings
 from sidestep.store.memory_journal import MemoryJournal
+from tests.races.cast import Cast
 from tests.races.points import PointedStore
-from tests.races.scenarios import SCRIPTS, Cast
+from tests.races.scenarios import SCRIPTS
 from tests.races.window import MemoryView, Place, Window
 from tests.races.world import World
 from tests.support.fake_clock import FakeClock
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.execution import Sandbox
-    from tests.races.scenarios import Race
+    from tests.races.cast import Race
 
 # Plays this one schedule only: the number that a failure printed.
 SEED_VARIABLE = "SIDESTEP_RACE_SEED"

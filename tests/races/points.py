@@ -15,7 +15,7 @@ from sidestep.model.events import StepChanged
 from sidestep.model.execution import Settled, StepFailed, StepOutcome, StepRequest, StepSucceeded, Turn
 from sidestep.model.ports import Committed, Deleted
 from sidestep.model.run import TERMINAL, Failure, FailureCode, StepStatus
-from sidestep.model.writes import Append, Begin, Claim, Finish, Interrupt, Release, Reopen, Suspend
+from sidestep.model.writes import Append, Ask, Begin, Claim, Finish, Interrupt, Release, Reopen, Suspend, Withdraw
 from sidestep.store.memory import InMemoryRunStore
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sidestep.model.abort import AbortSignal
     from sidestep.model.events import JournalEvent
     from sidestep.model.execution import Program, Sandbox, SandboxSession
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
     from sidestep.model.writes import Write
     from sidestep.settings import Settings
@@ -76,6 +77,11 @@ class PointedStore(InMemoryRunStore):
         text = await super().read_source(source_hash)
         await self._schedule.point(f"{self._name}: source read")
         return text
+
+    async def read_question(self, interaction_id: str) -> Question | None:
+        question = await super().read_question(interaction_id)
+        await self._schedule.point(f"{self._name}: question read")
+        return question
 
     async def close(self) -> None:
         if self._is_open:
@@ -173,7 +179,7 @@ class PointedStore(InMemoryRunStore):
             left = [work for work in world.going_on(before.run_id) if work.window == self._name]
             if left:
                 world.violated(f"{type(write).__name__} lets go of {before.run_id}, and this goes on: {left}")
-        if isinstance(write, Begin | Finish | Reopen | Suspend) and write.claim_epoch != root.epoch:
+        if isinstance(write, Begin | Finish | Reopen | Suspend | Ask | Withdraw) and write.claim_epoch != root.epoch:
             world.violated(f"{type(write).__name__} is written under the claim {write.claim_epoch}, not {root.epoch}")
         if isinstance(write, Claim) and root.epoch != write.expected_epoch:
             world.violated(f"a claim of {before.run_id} expected the epoch {write.expected_epoch}, not {root.epoch}")
@@ -182,6 +188,19 @@ class PointedStore(InMemoryRunStore):
             row = run.record
             if row.root_run_id == root_row.run_id and row.is_active and not root_row.is_active:
                 world.violated(f"{row.run_id} is {row.status.value} while its root is {root_row.status.value}")
+        self._judge_questions(root_row.run_id)
+
+    def _judge_questions(self, root_run_id: str) -> None:
+        """Rows count the open questions of their run, a root's those of its tree; what has ended has none (P7)."""
+        tree = [run for run in self._journal.runs.values() if run.record.root_run_id == root_run_id]
+        left = {run.record.run_id: sum(one.is_open for one in run.questions.values()) for run in tree}
+        for run in tree:
+            row = run.record
+            count = sum(left.values()) if row.is_root else left[row.run_id]
+            if row.pending != count or (row.status in TERMINAL and count):
+                self._world.violated(
+                    f"{row.run_id}, {row.status.value}, counts {row.pending} open questions of {count}"
+                )
 
     def _judge_step(self, write: Write, before: RunRecord, event: JournalEvent) -> None:
         body = event.body
@@ -207,8 +226,6 @@ class PointedExecutor:
         failing: Ids of steps that fail.
     """
 
-    places = None
-
     def __init__(self, name: str, schedule: Schedule, world: World) -> None:
         self._name = name
         self._schedule = schedule
@@ -216,14 +233,18 @@ class PointedExecutor:
         self.deaf: set[str] = set()
         self.failing: set[str] = set()
 
+    def places(self, step_input: dict[str, Any], folder: str) -> tuple[()]:
+        return ()
+
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:
         return None
 
     async def execute(self, request: StepRequest, signal: AbortSignal) -> StepOutcome:
-        # As every executor does before its work may begin (F3).
+        # As every executor does before its work may begin (F3): whoever takes the run over kills what is listed.
+        entry = self._world.enter(self._name, request.run_id, request.step_id)
         await signal.race(request.require_claim())
         signal.throw_if_aborted()
-        work = self._world.begin(self._name, request.run_id, request.key, request.step_id)
+        work = self._world.begin(self._name, request.run_id, request.key, request.step_id, entry)
         try:
             done = self._schedule.gate(f"{self._name}: {request.step_id} done")
             if request.step_id in self.deaf:

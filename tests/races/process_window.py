@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sidestep.model.events import JournalEvent
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
     from sidestep.model.writes import Write
 
@@ -59,11 +60,20 @@ class Seen:
     def note(self, *what: Any) -> None:
         self.notes.append(list(what))
 
-    def begin(self, window: str, run_id: str, key: str, what: str) -> Work:
+    def enter(self, window: str, run_id: str, what: str) -> Work:
+        work = self._work(window, run_id, what)
+        self.note("enter", self._works[work], run_id, what)
+        return work
+
+    def begin(self, window: str, run_id: str, key: str, what: str, entry: Work | None = None) -> Work:
+        work = self._work(window, run_id, what)
+        self.note("begin", self._works[work], run_id, key, what, None if entry is None else self._works.pop(entry))
+        return work
+
+    def _work(self, window: str, run_id: str, what: str) -> Work:
         work = Work(window, run_id, what)
         self._numbers += 1
         self._works[work] = self._numbers
-        self.note("begin", self._numbers, run_id, key, what)
         return work
 
     def end(self, work: Work) -> None:
@@ -143,6 +153,11 @@ class PipedStore(SqliteRunStore):
         text = await self.schedule.outside(super().read_source(source_hash))
         await self.schedule.point(f"{self.name}: source read")
         return text
+
+    async def read_question(self, interaction_id: str) -> Question | None:
+        question = await self.schedule.outside(super().read_question(interaction_id))
+        await self.schedule.point(f"{self.name}: question read")
+        return question
 
     def watch(self, busy: bool | None) -> asyncio.Future[Any]:
         """Whatever the service thinks the pace should be: the parent says when to look."""

@@ -23,15 +23,15 @@ from sidestep.model.errors import RunNotFound
 from sidestep.model.events import JournalEvent
 from sidestep.model.run import RunRecord
 from sidestep.store import queries
+from tests.races.cast import Cast
 from tests.races.playing import SEED_VARIABLE, Lost
-from tests.races.scenarios import Cast
 from tests.races.world import Reply, Work, World
 from tests.support.schedule import Schedule, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.races.scenarios import Race
+    from tests.races.cast import Race
 
 ROOT = Path(__file__).parents[2]
 EVENTS_MAX = 1000
@@ -135,6 +135,9 @@ class RemoteWindow:
     async def background(self, run_id: str) -> Reply:
         return await self._ask("background", run_id=run_id)
 
+    async def answer(self, interaction_id: str, answer: str) -> Reply:
+        return await self._ask("answer", interaction_id=interaction_id, answer=answer)
+
     async def cancel(self, token: str) -> None:
         await self._asked("cancel", token=token)
 
@@ -166,8 +169,11 @@ class RemoteWindow:
     def _take(self, what: str, *rest: Any) -> None:
         world = self._world
         match what, rest:
-            case "begin", (number, run_id, key, name):
-                self._works[number] = world.begin(self.name, run_id, key, name)
+            case "enter", (number, run_id, name):
+                self._works[number] = world.enter(self.name, run_id, name)
+            case "begin", (number, run_id, key, name, entry):
+                entered = None if entry is None else self._works.pop(entry)
+                self._works[number] = world.begin(self.name, run_id, key, name, entered)
             case "end", (number,):
                 world.end(self._works.pop(number))
             case "told", (record, events):

@@ -1,26 +1,19 @@
 """
 The races: who asks for what, while the schedule decides when everything of it happens.
 
-A scenario asks windows by their verbs only, so it is played with windows in this process and in others alike.
+Those about questions stand in `question_scenarios.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from sidestep.model.run import RunStatus
+from tests.races.cast import Race, goes_on, interrupt
+from tests.races.question_scenarios import QUESTION_RACES, QUESTION_SCRIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-
-    from sidestep.model.run import RunRecord
-    from tests.races.window import Verbs
-    from tests.races.world import Reply, World
-    from tests.support.schedule import Schedule
-
-T = TypeVar("T")
+    from tests.races.cast import Cast
 
 # What `main` asks for at the end depends on the order in which its first two steps completed (J3).
 ORDERED = """
@@ -69,117 +62,17 @@ async def main():
     return "went on"
 """
 
-SCRIPTS = {"ordered": ORDERED, "child": CHILD, "parent": PARENT, "siblings": SIBLINGS}
-
-_TRIES_MAX = 8
-
-
-class Cast:
-    """Two windows on one store, and a scenario's view of them."""
-
-    def __init__(self, a: Verbs, b: Verbs, schedule: Schedule, world: World) -> None:
-        self.a = a
-        self.b = b
-        self.world = world
-        self.random = schedule.random
-        self._schedule = schedule
-        self._rows: dict[str, RunRecord] = {}
-        world.told_listeners.append(self._hear)
-
-    def either(self) -> Verbs:
-        return self.random.choice((self.a, self.b))
-
-    def act(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Do something at a moment of the schedule's choice."""
-
-        async def when_chosen() -> T:
-            await self._schedule.point(name)
-            return await work
-
-        return asyncio.create_task(when_chosen(), name=name)
-
-    def require(self, claim: bool, what: str) -> None:
-        if not claim:
-            self.world.violated(what)
-            self.world.require_sound()
-
-    async def known(self) -> str:
-        """Wait until somebody was told of a run; its id."""
-        await self._schedule.until(lambda: bool(self._rows))
-        return next(row.root_run_id for row in self._rows.values())
-
-    async def called(self, step_id: str) -> None:
-        """Wait until the work of a step whose id begins so has begun."""
-        await self._schedule.until(lambda: any(called.startswith(step_id) for _, called in self.world.calls))
-
-    async def stopped(self, run_id: str) -> None:
-        await self._schedule.until(lambda: run_id in self._rows and self._rows[run_id].is_stopped)
-
-    async def to_the_end(self, run_id: str) -> None:
-        """Go on with a run until it has completed: nothing that happened to it may prevent that."""
-        replies: list[Reply] = []
-        for _ in range(_TRIES_MAX):
-            replies.append(await self.either().resume(run_id))
-            if replies[-1].status == RunStatus.COMPLETED.value:
-                return
-            if replies[-1].mine:
-                # Its own old execution has not unwound yet, and there nobody can be overpowered: it has to end.
-                await self.calm()
-        self.require(False, f"{run_id} cannot be brought to its end: {replies[-3:]}")
-
-    async def calm(self) -> None:
-        """Wait until nothing goes on anywhere."""
-        windows = (self.a, self.b)
-        await self._schedule.until(lambda: not self.world.is_busy and not any(each.is_conducting for each in windows))
-
-    def _hear(self, _: str, row: RunRecord) -> None:
-        self._rows[row.run_id] = row
-
-
-@dataclass(frozen=True)
-class Race:
-    """
-    Attributes:
-        deaf, failing: Steps whose executor ignores its signal, or fails.
-        time_flows: Graces may be spent while others go on.
-        slow: Points that take longer than a grace in most schedules.
-    """
-
-    name: str
-    play: Callable[[Cast], Awaitable[None]]
-    deaf: frozenset[str] = field(default_factory=frozenset[str])
-    failing: frozenset[str] = field(default_factory=frozenset[str])
-    time_flows: bool = False
-    slow: tuple[str, ...] = ()
-
-
-async def _goes_on(cast: Cast, stopped: Reply, window: Verbs | None = None) -> None:
-    """Promise 5: a resume right after an interrupt's answer works, in any window."""
-    assert stopped.run_id is not None
-    if stopped.quiescent is not None and stopped.verb != "durable":
-        cast.require(stopped.quiescent, f"{stopped} is not quiescent, and nothing was deaf")
-    resumed = await (window or cast.either()).resume(stopped.run_id)
-    cast.require(resumed.status == "completed", f"a resume right after {stopped} was answered {resumed}")
-
-
-async def _interrupt(cast: Cast, window: Verbs, run_id: str) -> Reply:
-    waits = cast.random.random() < 0.6
-    reply = await window.interrupt(run_id, wait_quiescent=waits)
-    cast.require(reply.code is None, f"an interrupt always answers, not {reply}")
-    if not waits:
-        # It says what was so at that moment, which need not be quiescence.
-        reply.verb = "durable"
-    return reply
+SCRIPTS = {"ordered": ORDERED, "child": CHILD, "parent": PARENT, "siblings": SIBLINGS, **QUESTION_SCRIPTS}
 
 
 async def interrupt_x_completion(cast: Cast) -> None:
     """I7, I4, promise 5: exactly one stop, the same for everybody."""
     starting = cast.act("start", cast.a.start("ordered"))
     run_id = await cast.known()
-    stopped = await cast.act("interrupt", _interrupt(cast, cast.either(), run_id))
+    stopped = await cast.act("interrupt", interrupt(cast, cast.either(), run_id))
     if stopped.status == "interrupted":
         cast.require(not stopped.already_terminal, f"{stopped} was not terminal")
-        await _goes_on(cast, stopped)
+        await goes_on(cast, stopped)
     else:
         cast.require(bool(stopped.already_terminal), f"{stopped} was terminal")
     started = await starting
@@ -201,7 +94,7 @@ async def cancel_x_completion(cast: Cast) -> None:
         return
     row = cast.world.journal.row(started.run_id)
     cast.require(row is not None and row.reason == "cancelled", f"{started}, and the row says {row}")
-    await _goes_on(cast, started)
+    await goes_on(cast, started)
 
 
 async def background_x_interrupt(cast: Cast) -> None:
@@ -209,7 +102,7 @@ async def background_x_interrupt(cast: Cast) -> None:
     starting = cast.act("start", cast.a.start("ordered"))
     run_id = await cast.known()
     backgrounding = cast.act("background", cast.either().background(run_id))
-    stopped = await cast.act("interrupt", _interrupt(cast, cast.either(), run_id))
+    stopped = await cast.act("interrupt", interrupt(cast, cast.either(), run_id))
     moved, started = await backgrounding, await starting
     cast.require(moved.code in (None, "invalidTransition"), f"background is done or clearly refused, not {moved}")
     moved_first = moved.code is None
@@ -218,7 +111,7 @@ async def background_x_interrupt(cast: Cast) -> None:
     if stopped.status == "interrupted":
         row = cast.world.journal.row(run_id)
         cast.require(row is not None and row.status is RunStatus.INTERRUPTED, f"{stopped} lost against {moved}")
-        await _goes_on(cast, stopped)
+        await goes_on(cast, stopped)
 
 
 async def background_x_completion(cast: Cast) -> None:
@@ -239,7 +132,7 @@ async def _interrupted(cast: Cast, script: str = "ordered") -> tuple[str, bool]:
     """A run that was interrupted somewhere: (its id, whether it was not too late)."""
     starting = cast.act("start", cast.a.start(script))
     run_id = await cast.known()
-    stopped = await cast.act("interrupt", _interrupt(cast, cast.either(), run_id))
+    stopped = await cast.act("interrupt", interrupt(cast, cast.either(), run_id))
     await starting
     return run_id, stopped.status == "interrupted"
 
@@ -250,7 +143,7 @@ async def resume_x_interrupt(cast: Cast) -> None:
     if not is_interrupted:
         return
     resuming = cast.act("resume", cast.either().resume(run_id, background=cast.random.random() < 0.2))
-    stopped = await cast.act("interrupt again", _interrupt(cast, cast.either(), run_id))
+    stopped = await cast.act("interrupt again", interrupt(cast, cast.either(), run_id))
     resumed = await resuming
     cast.require(resumed.code is None, f"a resume beside an interrupt is answered with the run, not {resumed}")
     cast.require(stopped.status in ("interrupted", "completed"), f"{stopped}")
@@ -329,7 +222,7 @@ async def sibling_x_child(cast: Cast) -> None:
     starting = cast.act("start", cast.a.start("siblings"))
     run_id = await cast.known()
     if cast.random.random() < 0.5:
-        await cast.act("interrupt", _interrupt(cast, cast.either(), run_id))
+        await cast.act("interrupt", interrupt(cast, cast.either(), run_id))
     await starting
     await cast.to_the_end(run_id)
 
@@ -359,5 +252,6 @@ RACES = {
         ),
         Race("interrupt x child", interrupt_x_child),
         Race("sibling x child", sibling_x_child, failing=frozenset({"bad"})),
+        *QUESTION_RACES,
     )
 }

@@ -17,14 +17,17 @@ from sidestep.model.events import JournalEvent, decode_body
 from sidestep.model.run import Attention, RunRecord
 from sidestep.scripts.discovery import ScriptFinder
 from sidestep.scripts.folder import FolderKey
+from sidestep.scripts.json_schema import JsonSchemas
 from sidestep.scripts.resolver import NamedScript, ScriptResolver
 from sidestep.scripts.trust import SessionTrust, TrustList
+from sidestep.service.answered import AnsweredQuestions
 from sidestep.service.library import Library
 from sidestep.service.live_outputs import LiveOutputs
 from sidestep.service.requests import Interrupted, ResumeRequest, Started, StartRequest
 from sidestep.service.workflows import ServiceParts, WorkflowService
 from tests.races.points import PointedExecutor, PointedSandbox
 from tests.races.world import Reply
+from tests.support.scripted_agents import FakeAgentParts
 from tests.support.service_harness import SerialIds
 
 if TYPE_CHECKING:
@@ -132,6 +135,8 @@ class Verbs(Protocol):
 
     async def background(self, run_id: str) -> Reply: ...
 
+    async def answer(self, interaction_id: str, answer: str) -> Reply: ...
+
     async def cancel(self, token: str) -> None:
         """Withdraw the start or resume that was given this token."""
         ...
@@ -160,7 +165,17 @@ class Window:
         executors = {"command": self.commands, "sleep": SleepExecutor(clock)}
         pointed = PointedSandbox(sandbox, name, schedule, world)
         outputs = LiveOutputs()
-        runner = RunnerParts(store, pointed, executors, outputs, clock, place.settings)
+        runner = RunnerParts(
+            store,
+            pointed,
+            executors,
+            outputs,
+            AnsweredQuestions(store),
+            JsonSchemas(place.settings.validated_depth_max),
+            FakeAgentParts().parts,
+            clock,
+            place.settings,
+        )
         self.service = WorkflowService(
             ServiceParts(
                 runner=runner,
@@ -201,6 +216,15 @@ class Window:
 
     async def background(self, run_id: str) -> Reply:
         return await self._answer("background", run_id, self.service.background(run_id))
+
+    async def answer(self, interaction_id: str, answer: str) -> Reply:
+        reply = Reply("answer", self.name, interaction_id=interaction_id)
+        try:
+            given = await self.service.answer(interaction_id, answer, by=self.name)
+            reply.accepted, reply.recorded = given.accepted, given.recorded
+        except SidestepError as error:
+            reply.code = error.code
+        return self._world.replied(reply)
 
     async def cancel(self, token: str) -> None:
         self._caller(token).abort(CANCELLED)

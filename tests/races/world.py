@@ -11,7 +11,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sidestep.model.events import StepChanged
+from sidestep.model.events import InteractionChanged, InteractionStatus, StepChanged
 from sidestep.model.replay_key import child_run_id
 from sidestep.model.run import STOPPED, RunRecord, RunStatus, StepStatus
 from tests.races.journal_rules import completions, status_at, wrong_in
@@ -45,6 +45,7 @@ class Reply:
         code: The error's code; None for a success.
         quiescent: As the answer says; None when it says nothing.
         mine: Of a refusal as leased: by this very process.
+        accepted, recorded: Of an answer: whether it was the first, and which one is recorded.
     """
 
     verb: str
@@ -59,6 +60,9 @@ class Reply:
     created: bool | None = None
     mine: bool | None = None
     detached: bool = False
+    interaction_id: str | None = None
+    accepted: bool | None = None
+    recorded: Any = None
 
 
 @dataclass(eq=False)
@@ -81,6 +85,8 @@ class World:
     replies: list[Reply] = field(default_factory=list[Reply])
     # (run id, key or "session") -> what goes on.
     _live: dict[tuple[str, str], list[Work]] = field(default_factory=dict[tuple[str, str], "list[Work]"])
+    # What is listed to be killed by whoever takes its run over, from before it looks at its claim.
+    _entered: list[Work] = field(default_factory=list[Work])
     # (run id, step id) of every executor call, in order.
     calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     # Step ids as each execution of a run's script got them.
@@ -105,8 +111,21 @@ class World:
 
     # What windows do.
 
-    def begin(self, window: str, run_id: str, key: str, what: str) -> Work:
-        """An executor was called, or a session opened: nothing of the same kind may go on (promise 5)."""
+    def enter(self, window: str, run_id: str, what: str) -> Work:
+        """An executor lists its work, which waits at its gate: killed there, it never does anything (F3, F4)."""
+        entry = Work(window, run_id, what)
+        self._entered.append(entry)
+        return entry
+
+    def begin(self, window: str, run_id: str, key: str, what: str, entry: Work | None = None) -> Work:
+        """
+        An executor was called, or a session opened: nothing of the same kind may go on (promise 5).
+
+        Args:
+            entry: Of an executor: what it listed before.
+        """
+        if entry is not None and entry.is_killed:
+            return entry
         root = self._root(run_id)
         root_row = None if root is None else self.journal.row(root)
         if key == "session" and root_row is not None and (window, root) in self._overpowered:
@@ -156,6 +175,8 @@ class World:
         """A window's processes for a run are killed: they do no work any more, whatever their sidecar still thinks."""
         killed = 0
         self._overpowered.add((window, self._root(run_id)))
+        for entry in self._entered:
+            entry.is_killed |= entry.window == window and self._root(entry.run_id) == self._root(run_id)
         for work in self.going_on(self._root(run_id) or run_id):
             if work.window == window:
                 work.is_killed = True
@@ -184,6 +205,8 @@ class World:
     def replied(self, reply: Reply) -> Reply:
         """A request was answered: what it says is durable, and was told before (promise 1, G4, G6)."""
         self.replies.append(reply)
+        if reply.verb == "answer":
+            self._judge_answer(reply)
         if reply.run_id is None or reply.status is None:
             return reply
         row = self.journal.row(reply.run_id)
@@ -211,6 +234,24 @@ class World:
                     self.violated(f"{reply} says quiescent, and the run is leased")
                 self._answered_quiescent[root] = max(self._answered_quiescent.get(root, 0), root_row.epoch)
         return reply
+
+    def _judge_answer(self, reply: Reply) -> None:
+        """An answer was given: what is said of it is durable (P7)."""
+        bodies = [
+            event.body
+            for run_id in self.journal.run_ids()
+            for event in self.journal.events(run_id)
+            if isinstance(event.body, InteractionChanged) and event.body.interaction_id == reply.interaction_id
+        ]
+        answers = [body.answer for body in bodies if body.status is InteractionStatus.ANSWERED]
+        if reply.accepted is None:
+            if reply.code != "interactionNotPending":
+                self.violated(f"an answer is accepted, or nobody waits for it: {reply}")
+        elif answers != [reply.recorded]:
+            self.violated(f"{reply}, and the journal has {answers}")
+        accepted = [each for each in self.replies if each.interaction_id == reply.interaction_id and each.accepted]
+        if len(accepted) > 1:
+            self.violated(f"more than one answer was accepted: {accepted}")
 
     def _wrote(self, reply: Reply) -> bool:
         assert reply.run_id is not None

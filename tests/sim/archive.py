@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.model.events import StepChanged
 from sidestep.store.memory import InMemoryRunStore
+from tests.sim.question_model import QuestionModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ class Archive:
         self.events: dict[str, list[Any]] = {}
         self.rows: dict[str, RunRecord] = {}
         self.deleted: set[str] = set()
+        self.questions = QuestionModel()
         self._ear = InMemoryRunStore(clock, settings, journal)
         self._ear._is_watching = True
         self._ear.listen(self._note)
@@ -49,8 +51,9 @@ class Archive:
         for event in committed.events:
             assert event.sequence == len(bodies) + 1, f"{record.run_id}: {event} after {len(bodies)} events"
             bodies.append(event.body)
+            root = record if record.is_root else self.rows[record.root_run_id]
+            self.questions.note(record, root, event.body)
             if isinstance(event.body, StepChanged):
-                root = record if record.is_root else self.rows[record.root_run_id]
                 self._on_step(root, record.run_id, event.body)
         assert record.sequence == len(bodies), (
             f"{record.run_id}: the row says {record.sequence}, there are {len(bodies)}"
@@ -58,4 +61,5 @@ class Archive:
         self.rows[record.run_id] = record
 
     def _note_deleted(self, deleted: Deleted) -> None:
+        self.questions.forget(deleted.run_id)
         self.deleted |= {one for one, row in self.rows.items() if row.root_run_id == deleted.run_id}

@@ -15,6 +15,7 @@ from sidestep.model.errors import SidestepError
 from sidestep.store import queries
 from sidestep.store.connection import StoreFile
 from sidestep.store.outputs import OutputFolder
+from sidestep.store.questions import open_questions, read_question
 from sidestep.store.transaction import Applied, Tables
 from tests.sim.simulated_store import SimulatedStore
 
@@ -91,6 +92,14 @@ class ComparedStore(SimulatedStore):
         return self._same(
             "events", events, lambda: list(queries.read_events(self._connection, run_id, after_sequence, limit))
         )
+
+    async def read_question(self, interaction_id: str) -> Any:
+        question = await super().read_question(interaction_id)
+        return self._same("question", question, lambda: read_question(self._connection, interaction_id))
+
+    async def open_questions(self, run_id: str) -> Any:
+        found = await super().open_questions(run_id)
+        return self._same("open questions", list(found), lambda: list(open_questions(self._connection, run_id)))
 
     async def list_runs(self, run_filter: Any, *, cursor: str | None, limit: int) -> Any:
         page = await super().list_runs(run_filter, cursor=cursor, limit=limit)

@@ -2,10 +2,10 @@
 A sandbox without worker processes: real scripts, as coroutines of this process, one turn at a time.
 
 `CoroutineSandbox()` implements `model.ports.Sandbox` where a simulation wants thousands of runs and one schedule for a
-seed. The source is the one Monty would run; what it may use here is `command`, `sleep`, `workflow`, `parallel`,
-`pipeline`, `phase`, `log`, `failure` and `print`. The rules of a turn are the real ones: it ends when every coroutine
-waits, one settled call begins the next, a failing `parallel` reports `abort` and raises at once, and a killed session's
-turns end with nothing in them. `test_coroutine_sandbox.py` holds it against Monty.
+seed. The source is the one Monty would run; what it may use here is `command`, `sleep`, `workflow`, `ask`,
+`parallel`, `pipeline`, `phase`, `log`, `failure` and `print`. The rules of a turn are the real ones: it ends when every
+coroutine waits, one settled call begins the next, a failing `parallel` reports `abort` and raises at once, and a killed
+session's turns end with nothing in them. `test_coroutine_sandbox.py` holds it against Monty.
 
 Not here: limits of time and memory, checks of a primitive's options, `asyncio.gather`. A turn takes one turn of the
 event loop, so runs are interleaved; it takes no thread and no time.
@@ -231,6 +231,7 @@ class _Script:
             command=lambda argv, **o: self._step("command", {"argv": list(argv)}, ("check", "cwd", "stdin"), o),
             sleep=lambda seconds, **o: self._step("sleep", {"seconds": seconds}, (), o),
             workflow=lambda name, **o: self._step("workflow", {"workflow": name}, ("args",), o),
+            ask=lambda question, **o: self._step("ask", {"question": question}, ("schema", "choices"), o),
             parallel=self._parallel,
             pipeline=self._pipeline,
             phase=lambda name, /, **details: self._note("phase", {"name": name, "details": details}),

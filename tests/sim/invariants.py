@@ -20,6 +20,7 @@ def check_always(world: World) -> None:
     world.archive.catch_up()
     assert not world.outside.broken, world.outside.broken[0]
     runs = world.journal.runs
+    world.archive.questions.check(runs)
     start_keys: set[str] = set()
     for run_id, run in runs.items():
         record = run.record

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.events import PhaseEntered, StatusChanged, StepChanged
+from sidestep.model.events import InteractionChanged, InteractionStatus, PhaseEntered, StatusChanged, StepChanged
 from sidestep.model.run import ACTIVE, STOPPED, RunRecord, RunStatus, StepCounts, StepStatus
 from sidestep.model.transitions import TRANSITIONS
 
@@ -51,7 +51,9 @@ def fold(bodies: Sequence[Any]) -> Folded:
         elif told.status in STOPPED:
             late = isinstance(body, StepChanged) and body.late and body.status is StepStatus.COMPLETED
             reopening = type(body).__name__ == "SourceChanged"
-            assert reopening or (late and told.status is RunStatus.INTERRUPTED), f"nothing but late results: {where}"
+            answers = isinstance(body, InteractionChanged) and body.status is InteractionStatus.ANSWERED
+            allowed = reopening or ((late or answers) and told.status is RunStatus.INTERRUPTED)
+            assert allowed, f"nothing but late results and answers (G5): {where}"
         if isinstance(body, PhaseEntered):
             told.phase = body.name
         elif isinstance(body, StepChanged):

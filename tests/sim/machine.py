@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import Attention, FailureCode, RunStatus
 from tests.sim.invariants import check_after_patrol, check_always, check_at_rest, check_end
+from tests.sim.question_machine import SELDOM, TURNS, WHICH, QuestionRules
 from tests.sim.simulated_time import SimulatedLoop
 from tests.sim.workflows import WORKFLOWS
 from tests.sim.world import World
@@ -33,18 +34,13 @@ if TYPE_CHECKING:
     from tests.sim.window import Window
     from tests.sim.world import Request
 
-# How many turns of the event loop pass before the next rule; None: until the world is at rest.
-TURNS = st.sampled_from((None, None, None, 0, 1, 2, 3, 5, 8, 13))
-WHICH = st.integers(0, 5)
-# What would end most examples early.
-SELDOM = st.sampled_from((False, False, False, True))
 PATROL_S = 0.5
 WINDOWS_MAX = 3
 # Rounds of the end: each lets a second pass, and goes on with what has stopped.
 _END_ROUNDS = 60
 
 
-class Simulation(RuleBasedStateMachine):
+class Simulation(QuestionRules, RuleBasedStateMachine):
     """Windows on one store in memory."""
 
     with_sqlite = False
@@ -221,6 +217,9 @@ class Simulation(RuleBasedStateMachine):
             assert seen in listed.items
             steps = await store.read_steps(row.run_id)
             assert len(steps.items) == seen.steps.known
+            asked = {each.interaction_id for each in await store.open_questions(row.run_id)}
+            known = self.world.archive.questions.open
+            assert asked == {each.interaction_id for each in known if each.root_run_id == row.run_id}
 
         self.go(look(), 0)
 
@@ -380,6 +379,8 @@ class Simulation(RuleBasedStateMachine):
                         note(f"{row.run_id}: {request.error}")
                 elif row.status is RunStatus.INTERRUPTED:
                     self.act(lambda row=row: world.resume(window, row.run_id), None)
+            for question in world.archive.questions.open:
+                self.act(lambda question=question: world.answer(window, question), None)
             self.go(world.clock.pass_time(1, self.loop))
         left = [row for row in world.roots if row.status is not RunStatus.COMPLETED]
         assert not left, f"does not complete: {left[0]}"

@@ -2,7 +2,7 @@
 Anything in any order: several windows on one store, with everything that can go wrong.
 
 S4, S5, S7, S8, S10, I1, I2, I3, I4, I5, I8, I9, B1, B2, F1, F2, F3, F4, C2, C3, C4, J1, J3, J4, J5, J6, J7, J10, N1,
-P6, P8, P9, P10, T2, D3, G2.
+P6, P7, P8, P9, P10, T1, T2, D3, G2, G5, W25.
 A failing seed is printed and kept in `seeds.txt`; it means the same examples as long as the rules are the same.
 """
 

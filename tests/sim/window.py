@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sidestep.engine.runner import RunnerParts
 from sidestep.engine.sleeper import SleepExecutor
 from sidestep.scripts.discovery import ScriptFinder
+from sidestep.scripts.json_schema import JsonSchemas
 from sidestep.scripts.resolver import ScriptResolver
 from sidestep.scripts.trust import SessionTrust, TrustList
+from sidestep.service.answered import AnsweredQuestions
 from sidestep.service.automatic_resume import AutomaticResume
 from sidestep.service.library import Library
 from sidestep.service.live_outputs import LiveOutputs
@@ -22,6 +24,7 @@ from sidestep.service.workflows import ServiceParts, WorkflowService
 from tests.sim.coroutine_sandbox import CoroutineSandbox
 from tests.sim.gate import Gate, GatedClock, GatedStore
 from tests.sim.outside import SimulatedExecutor
+from tests.support.scripted_agents import FakeAgentParts
 from tests.support.service_harness import LivingOwners, SerialIds
 
 if TYPE_CHECKING:
@@ -126,7 +129,17 @@ class Window:
         library.trust_for_session([folder])
         executors = {"command": self._executor, "sleep": SleepExecutor(self._clock)}
         outputs = LiveOutputs()
-        runner = RunnerParts(self.store, CoroutineSandbox(), executors, outputs, self._clock, settings)
+        runner = RunnerParts(
+            self.store,
+            CoroutineSandbox(),
+            executors,
+            outputs,
+            AnsweredQuestions(self.store),
+            JsonSchemas(settings.validated_depth_max),
+            FakeAgentParts().parts,
+            self._clock,
+            settings,
+        )
         ids = SerialIds(self.name)
         parts = ServiceParts(runner, self.owners, library, ids, outputs, pid=4711, versions={"sidestep": "simulated"})
         self.service = WorkflowService(parts)

@@ -1,8 +1,9 @@
 """
 The workflows of a simulation: their scripts, and what each must come to, as a pure function of its steps' outcomes.
 
-A step whose id begins with `q:` is done at once; one with `h:` is done when the simulation says so. A script has a
-version; an odd one asks for one step more. So an edited script shows in the result of whoever ran it.
+A step whose id begins with `q:` is done at once; one with `h:` is done when the simulation says so, one with `a:` when
+a question is answered. A script has a version; an odd one asks for one step more. So an edited script shows in the
+result of whoever ran it.
 """
 
 from __future__ import annotations
@@ -189,5 +190,57 @@ out.append((await command(["last"], id="q:last"))["stdout"])
         o.text("q:last"),
     ],
 )
+ASKING = Workflow(
+    "asking",
+    "ask, command, failure",
+    """
+try:
+    out.append(await ask("quick?", id="a:quick", choices=["yes", "no"], timeout_s=3))
+except TimeoutError as error:
+    out.append(failure(error)["code"])
+out.append((await command(["b"], id=f"h:after {out[0]}"))["stdout"])
+out.append(await ask("which?", id="a:which"))
+out.append((await command(["c"], id="q:c"))["stdout"])
+""",
+    lambda o: [
+        (quick := o.failure("a:quick").code.value if o.failed("a:quick") else o.value("a:quick")),
+        o.text(f"h:after {quick}"),
+        o.value("a:which"),
+        o.text("q:c"),
+    ],
+)
+PANEL = Workflow(
+    "panel",
+    "ask, command, failure, parallel",
+    """
+try:
+    said, done = await parallel([ask("beside?", id="a:beside"), command(["x"], id="h:x")])
+    out.append([said, done["stdout"]])
+except RuntimeError as error:
+    out.append(failure(error)["step"])
+out.append((await command(["z"], id="q:z"))["stdout"])
+""",
+    lambda o: [
+        "h:x" if o.failed("h:x") else [o.value("a:beside"), o.text("h:x")],
+        o.text("q:z"),
+    ],
+)
+SURVEY = Workflow(
+    "survey",
+    "ask, command, failure, workflow",
+    """
+try:
+    out.append(await workflow("asking", id="w:asking", timeout_s=5))
+except TimeoutError as error:
+    out.append(failure(error)["code"])
+out.append(await ask("own?", id="a:own"))
+""",
+    lambda o: [
+        o.failure("w:asking").code.value if o.failed("w:asking") else o.value("w:asking"),
+        o.value("a:own"),
+    ],
+)
 
-WORKFLOWS = {each.name: each for each in (LINE, QUICK, FAN, HANDLED, SIBLINGS, ORDER, SLEEPY, NEST, DEEP)}
+_ALL = (LINE, QUICK, FAN, HANDLED, SIBLINGS, ORDER, SLEEPY, NEST, DEEP, ASKING, PANEL, SURVEY)
+
+WORKFLOWS = {each.name: each for each in _ALL}

@@ -20,6 +20,7 @@ from sidestep.service.requests import Interrupted, ResumeRequest, RetryRequest, 
 from sidestep.settings import Settings
 from sidestep.store.location import StoreLocation
 from sidestep.store.memory_journal import MemoryJournal
+from tests.sim.answer_rules import Given, ask_faults, given_faults
 from tests.sim.archive import Archive
 from tests.sim.compared_store import ComparedStore
 from tests.sim.outside import KILLED, Outside
@@ -30,9 +31,11 @@ from tests.sim.workflows import WORKFLOWS
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable
     from pathlib import Path
 
     from sidestep.model.events import StepChanged
+    from tests.sim.question_model import ModelQuestion
     from tests.sim.simulated_time import SimulatedLoop
 
 AWAY = StoreUnavailable(what="The store is away.", todo="Wait.")
@@ -59,6 +62,7 @@ class Request:
     answer: Any = None
     error: SidestepError | None = None
     task: asyncio.Task[None] | None = None
+    given: Given | None = None
 
     @property
     def is_open(self) -> bool:
@@ -92,6 +96,7 @@ class World:
         self.dead: set[str] = set()
         self.windows: list[Window] = []
         self.requests: list[Request] = []
+        self._answers = 0
         workspace = path / "workspace"
         self._scripts = workspace / ".sidestep" / "workflows"
         self._scripts.mkdir(parents=True, exist_ok=True)
@@ -214,6 +219,14 @@ class World:
     def delete(self, window: Window, run_id: str) -> Request:
         return self._ask(self._request("delete", window, run_id), window.service.delete(run_id))
 
+    def answer(self, window: Window, question: ModelQuestion) -> Request:
+        """Answer a question, with an answer that nobody has given before if it takes any text."""
+        self._answers += 1
+        text = ("yes", "no")[self._answers % 2] if question.step_id == "a:quick" else f"answer {self._answers}"
+        request = self._request("answer", window)
+        request.given = Given(question, text, question.is_open, question.withdrawals)
+        return self._ask(request, window.service.answer(question.interaction_id, text, by=window.name))
+
     def trust(self, window: Window, *, trusted: bool) -> Request:
         work = window.service.trust([self.folder], trusted=trusted, remember=False)
         return self._ask(self._request("trust", window), work)
@@ -256,6 +269,8 @@ class World:
         """A reply never contradicts the durable status at its time (promise 1)."""
         self.archive.catch_up()
         answer = request.answer
+        if request.given is not None:
+            self._told(given_faults(request.given, request.answer, request.error, self.archive.questions))
         if isinstance(answer, Started):
             answer = answer.record
         quiescent = False
@@ -291,6 +306,8 @@ class World:
         """What is journaled is the work of the run's owner, never of one that lost it (the fence)."""
         if body.error is not None and body.error.message == KILLED:
             self._break(f"{body.step_id} of {run_id} was killed for its next owner, and that is journaled")
+        if body.kind == "ask":
+            self._told(ask_faults(run_id, body, self.journal, self.archive.questions))
         run = self.journal.runs.get(run_id)
         if body.kind != "command" or body.status is not StepStatus.COMPLETED or run is None:
             return
@@ -299,6 +316,9 @@ class World:
         done_by, owner = self.outside.done_by[loads(output)["stdout"]], root.owner and root.owner.owner_id
         if done_by != owner:
             self._break(f"{body.step_id} of {run_id} is the work of {done_by}, and {owner} owns the run")
+
+    def _told(self, faults: Iterable[str]) -> None:
+        self.outside.broken += faults
 
     def _break(self, what: str) -> None:
         self.outside.broken.append(what)

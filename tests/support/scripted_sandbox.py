@@ -1,8 +1,8 @@
 """
 A sandbox without a worker: runs a script's text in this process, by the port's rules, some microseconds a turn.
 
-Knows `command`, `workflow`, `parallel` and `asyncio.gather`; for tests that run thousands of executions. Not safe, and
-not for scripts of others.
+Knows `command`, `workflow`, `ask`, `parallel` and `asyncio.gather`; for tests that run thousands of executions. Not
+safe, and not for scripts of others.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sidestep.model.execution import Program
 
 
-class _Ask:
-    """A step call that is awaited; becomes its answer."""
+class _Step:
+    """A step call that is awaited; becomes its outcome."""
 
     def __init__(self, name: str, payload: dict[str, Any]) -> None:
         self.name = name
@@ -79,7 +79,7 @@ class ScriptedSession:
         self.is_killed = False
 
     async def start(self) -> Turn:
-        names = dict(vars(SimpleNamespace(command=_command, workflow=_workflow, parallel=_parallel)))
+        names = dict(vars(SimpleNamespace(command=_command, workflow=_workflow, ask=_ask, parallel=_parallel)))
         scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": _importer(names)}}
         exec(_compiled(self._program.source, self._program.file), scope)
         self._send(_Fiber(scope["main"](**loads(self._program.args_json)), (), None, 0), None, None)
@@ -90,7 +90,8 @@ class ScriptedSession:
             return Turn()
         fiber = self._fibers.pop(settled.call_id)
         if settled.error is not None:
-            self._send(fiber, None, RuntimeError(settled.error.message))
+            raised = TimeoutError if settled.error.code is FailureCode.TIMEOUT else RuntimeError
+            self._send(fiber, None, raised(settled.error.message))
         else:
             self._send(fiber, json.loads(settled.value_json or "null"), None)
         return self._turn()
@@ -118,7 +119,7 @@ class ScriptedSession:
         except Exception as raised:
             self._over(fiber, None, raised)
             return
-        if isinstance(wanted, _Ask):
+        if isinstance(wanted, _Step):
             self._next_call += 1
             self._fibers[self._next_call] = fiber
             self._calls.append(Call(self._next_call, wanted.name, wanted.payload, scopes=fiber.scopes))
@@ -185,12 +186,17 @@ def _as_coroutine(work: Any) -> Coroutine[Any, Any, Any]:
     return awaited()
 
 
-def _command(argv: list[str], *, id: str) -> _Ask:
-    return _Ask("command", {"id": id, "input": {"argv": argv}})
+def _command(argv: list[str], *, id: str) -> _Step:
+    return _Step("command", {"id": id, "input": {"argv": argv}})
 
 
-def _workflow(name: str, *, id: str) -> _Ask:
-    return _Ask("workflow", {"id": id, "input": {"workflow": name}})
+def _workflow(name: str, *, id: str) -> _Step:
+    return _Step("workflow", {"id": id, "input": {"workflow": name}})
+
+
+def _ask(question: str, *, id: str, timeout_s: float | None = None) -> _Step:
+    limit = {} if timeout_s is None else {"timeout_s": timeout_s}
+    return _Step("ask", {"id": id, "input": {"question": question}, **limit})
 
 
 def _parallel(works: list[Any]) -> _Fan:
