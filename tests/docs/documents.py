@@ -15,9 +15,10 @@ CONTRACT = "protocol/README.md"
 HOSTS = "editors/README.md"
 ARCHITECTURE = "server/ARCHITECTURE.md"
 WRITING = "server/WRITING_WORKFLOWS.md"
+GUIDE = "server/sidestep/cli/guide.md"
 CHANGELOG = "CHANGELOG.md"
 
-DOCUMENTS = (README, CONTRACT, HOSTS, ARCHITECTURE, WRITING, CHANGELOG)
+DOCUMENTS = (README, CONTRACT, HOSTS, ARCHITECTURE, WRITING, GUIDE, CHANGELOG)
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^(?P<level>#+) (?P<title>.+)$", re.MULTILINE)

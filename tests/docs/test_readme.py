@@ -1,20 +1,24 @@
-"""The README's first workflow is one: it passes the check, shows its arguments, and runs."""
+"""The README's first workflow is one and runs; each built-in workflow has its section, with its arguments."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
 
-from sidestep.scripts.check import check
-from tests.docs.documents import README, ROOT, text_of, the_fence
+from sidestep.scripts.check import check, check_with_signature
+from sidestep.scripts.command_line_arguments import coerce_cli
+from sidestep.scripts.discovery import builtin_folder
+from tests.docs.documents import README, ROOT, code_spans, fences, sections, table_rows, text_of, the_fence
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from sidestep.scripts.signature import ScriptSignature
 
 NAME = "who.py"
 FIRST_SCREEN_LINES = 40
@@ -69,3 +73,53 @@ def test_the_picture_shows_the_demo() -> None:
     text = " ".join("".join(drawn.itertext()).split())
     for words in ("repo-report", "SIGKILL", "reused", "What the journal says"):
         assert words in text
+
+
+BUILT_IN = sorted(path.stem for path in Path(builtin_folder()).glob("[a-z]*.py"))
+
+
+def signature_of(name: str) -> ScriptSignature:
+    signature, problems = check_with_signature(Path(builtin_folder(), f"{name}.py").read_text(), f"{name}.py")
+    assert problems == []
+    assert signature is not None
+    return signature
+
+
+def test_there_is_a_built_in_workflow_for_day_one() -> None:
+    assert BUILT_IN == ["implement", "repo-report", "research", "review"]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_built_in_workflow_has_a_section_with_what_it_takes_and_costs(name: str) -> None:
+    section = sections(README)[name]
+    parameters = {each.name: each for each in signature_of(name).parameters}
+    told: dict[str, str] = {}
+    for row in table_rows(section):
+        names = code_spans(row[0])
+        # Several in one row have a default each, or share one.
+        defaults = row[1].split(", ") if "," in row[1] else [row[1]] * len(names)
+        told |= dict(zip(names, defaults, strict=True))
+    assert list(told) == list(parameters)
+    for argument, default in told.items():
+        parameter = parameters[argument]
+        assert (default == "") == parameter.is_required
+        if isinstance(parameter.schema.get("default"), int | float):
+            assert float(default) == parameter.schema["default"]
+    assert "agent call" in section
+
+
+def shown_runs() -> list[str]:
+    lines = [line for fence in fences(README, "sh") for line in fence.body.splitlines()]
+    return [line.partition("  #")[0].strip() for line in lines if line.startswith("sidestep run ")]
+
+
+@pytest.mark.parametrize("line", [line for line in shown_runs() if line.split()[2] in BUILT_IN])
+def test_a_run_of_a_built_in_workflow_that_it_shows_has_arguments_that_fit(line: str) -> None:
+    name, *pairs = shlex.split(line)[2:]
+    arguments, problems = coerce_cli(signature_of(name), pairs, lambda path: f"the text of {path}")
+    assert problems == []
+    assert len(arguments) == len({pair.partition("=")[0] for pair in pairs})
+
+
+def test_each_built_in_workflow_is_shown_being_run() -> None:
+    assert {line.split()[2] for line in shown_runs()} >= set(BUILT_IN)

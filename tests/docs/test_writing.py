@@ -6,25 +6,30 @@ import __future__
 import ast
 import inspect
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import sidestep
-from sidestep.model.run import FailureCode
+from sidestep.executors.agent_catalog import AgentCatalog
+from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.bridge import STEP_ID_CHARS_MAX
+from sidestep.scripts.agent_config import AgentConfigReader
 from sidestep.scripts.check import check, has_errors
 from sidestep.scripts.primitives import PRIMITIVES
 from sidestep.scripts.sandbox_language import MODULES
 from sidestep.settings import Settings
 from tests.docs.documents import ROOT, WRITING, code_spans, fences, sections, table_rows, text_of
+from tests.unit.runtime.scripted_host import conduct
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sidestep.model.execution import Call
     from tests.docs.documents import Fence
 
-LATER = {"agent", "ask", "apply_patch"}
-SERVED = sorted(set(sidestep.__all__) - LATER)
-UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024**2}
+SERVED = sorted(sidestep.__all__)
+UNITS = {"": 1, "s": 1, "characters": 1, "KiB": 1024, "MiB": 1024**2}
 
 # What the page says is missing, and a script that uses it.
 MISSING = {
@@ -65,9 +70,15 @@ def test_a_primitive_has_a_section_with_the_signature_of_its_stub(name: str) -> 
     assert str(signature_fences()[name].body).strip() in sections(WRITING)[name]
 
 
-def test_what_arrives_later_is_told_and_has_no_section() -> None:
-    assert set(code_spans(sections(WRITING)["Later"])) == LATER
-    assert set(signature_fences()) == set(SERVED)
+def test_every_primitive_has_one_section() -> None:
+    assert sorted(signature_fences()) == SERVED
+
+
+@pytest.mark.parametrize("name", ["agent", "apply_patch"])
+def test_the_own_options_of_a_step_are_told(name: str) -> None:
+    common = {span for row in table_rows(sections(WRITING)["Steps"]) for span in code_spans(row[0])}
+    told = [row[0].strip("`") for row in table_rows(sections(WRITING)[name])]
+    assert told == [each.name for each in PRIMITIVES[name].parameters if each.name not in common]
 
 
 def test_the_options_of_steps_and_of_command_are_told() -> None:
@@ -97,7 +108,11 @@ def test_the_limits_are_those_of_the_settings() -> None:
         "workflows below one another": limits.nested_depth_max,
         "active runs of one process, nested ones counted": limits.active_runs_max,
         "a script": limits.script_bytes_max,
-        "the arguments of a run, or the input of a step": limits.args_bytes_max,
+        "the arguments of a run": limits.args_bytes_max,
+        "the input of a step, such as a prompt": limits.step_input_bytes_max,
+        "what an agent answers at once": limits.agent_answer_bytes_max,
+        "answers of an agent that do not fit the schema": limits.agent_attempts_max,
+        "a question": limits.question_chars_max,
         "each stream of a command": limits.command_stream_bytes_max,
         "a step's output as JSON": limits.step_output_bytes_max,
         "the result of a run as JSON": limits.message_bytes_max,
@@ -108,6 +123,7 @@ def test_the_limits_are_those_of_the_settings() -> None:
         "nested calls": limits.sandbox_recursion_max,
         "tasks of one `parallel`, items of one `pipeline`": limits.parallel_width_max,
         "commands at once, of all runs of one process": limits.commands_running_max,
+        "agents at once, of all runs of one process": limits.agents_running_max,
     }
     stream = limits.command_stream_bytes_max // 1024
     assert set(re.findall(r"(\d+) KiB", sections(WRITING)["command"])) == {str(stream)}
@@ -138,3 +154,34 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("fence", fences(WRITING, "python", "example"), ids=str)
 def test_an_example_passes_the_check(fence: Fence) -> None:
     assert check(fence.body, "example.py") == []
+
+
+@pytest.mark.parametrize(("answer", "report"), [("yes", "Applied."), ("no", "Nothing was applied.")])
+def test_the_example_with_agents_and_a_person_runs(answer: str, report: str) -> None:
+    (example,) = [each for each in fences(WRITING, "python", "example") if "apply_patch" in each.body]
+
+    def answers(call: Call) -> Any:
+        if call.payload["id"] == "propose:2":
+            return Failure(FailureCode.STEP, "out of credit")
+        patch = {"id": f"of {call.payload['id']}", "files": ["a.py"], "additions": 1, "deletions": 0}
+        given = {"choose": {"best": 2, "why": "It is shorter."}, "apply?": answer, "apply": {"applied": True}}
+        return given.get(call.payload["id"], {"result": "done", "patch": patch})
+
+    trace = conduct(example.body, answers, args={"task": "Do it."})
+    assert (trace.value if isinstance(trace.value, str) else trace.value["report"]) == report
+    assert "1. done\n\n2. done" in trace.step("choose").payload["input"]["prompt"]
+    applied = [call.payload["input"] for call in trace.named("apply_patch")]
+    assert applied == ([{"patch": {"id": "of propose:3"}}] if answer == "yes" else [])
+
+
+@pytest.mark.parametrize("fence", fences(WRITING, "toml"), ids=str)
+def test_a_configuration_it_shows_is_one(fence: Fence, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(fence.body)
+    read = AgentConfigReader(path, lambda _: False)(str(tmp_path))
+    assert read.problems == ()
+    assert all(agent.problem is None for agent in read.agents.values())
+    catalog = AgentCatalog(lambda _: read, "", host_does_tasks=lambda: False)
+    for name in read.agents:
+        assert "cannot be used: " + str(path) not in catalog.look_up(name, str(tmp_path))[1]
+    assert read.permission_policy is not None

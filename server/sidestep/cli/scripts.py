@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ import msgspec
 
 from sidestep.cli.opening import opened, workspace
 from sidestep.cli.options import folder_option, json_option, store_option
-from sidestep.cli.starter import starter_text
+from sidestep.cli.starter import builtin_names, builtin_text, starter_text
 from sidestep.cli.terminal_text import one_line, printable, table
 from sidestep.lsp import convert
 from sidestep.scripts.discovery import NAME_RULE, PROJECT_ROOT, is_name
+from sidestep.scripts.near_names import did_you_mean
 from sidestep_protocol.workflow import ScriptsResult
 
 if TYPE_CHECKING:
@@ -58,21 +60,57 @@ def _row(script: ScriptInfo) -> list[str]:
     return [script.name, script.scope, one_line(told, 120)]
 
 
-@scripts.command(short_help="Write a starter to begin from.", epilog="Example: sidestep scripts new my-flow")
+def _names_of_built_ins(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in builtin_names() if name.startswith(incomplete)]
+
+
+@scripts.command(
+    short_help="Write a starter to begin from.",
+    epilog="""Examples:
+
+\b
+  sidestep scripts new my-flow
+  sidestep scripts new my-review --from review
+""",
+)
 @click.argument("name")
+@click.option(
+    "--from",
+    "builtin",
+    metavar="BUILTIN",
+    shell_complete=_names_of_built_ins,
+    help="Begin from a built-in workflow: implement, review, research, repo-report.",
+)
 @folder_option
-def new(name: str, folder: str | None) -> None:
-    """Write a starter to .sidestep/workflows/NAME.py, with comments to begin from. Never overwrites a file."""
+def new(name: str, builtin: str | None, folder: str | None) -> None:
+    """
+    Write a starter to .sidestep/workflows/NAME.py, with comments to begin from. Never overwrites a file.
+
+    `sidestep guide` prints how such a script is written.
+    """
     if not is_name(name):
         raise click.UsageError(f"{name!r} cannot be a workflow's name: {NAME_RULE}")
+    if builtin is not None and builtin not in builtin_names():
+        known = ", ".join(builtin_names())
+        raise click.UsageError(
+            f"there is no built-in workflow {builtin!r}; there are {known}.{did_you_mean(builtin, builtin_names())}"
+        )
     path = Path(str(workspace(folder)), PROJECT_ROOT, f"{name}.py")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(starter_text())
+            file.write(starter_text() if builtin is None else builtin_text(builtin))
     except FileExistsError:
         raise click.UsageError(f"{path} is there already; it was left as it is") from None
     except OSError as error:
         raise click.UsageError(f"cannot write {path}: {error.strerror or error}") from None
-    click.echo(printable(os.path.relpath(path)))
-    click.echo(f"Try it with: sidestep run {name}", err=True)
+    shown = printable(os.path.relpath(path))
+    click.echo(shown)
+    if name in builtin_names():
+        click.echo(f"From now on `sidestep run {name}` is this one here, instead of the built-in one.", err=True)
+    click.echo("Next:", err=True)
+    click.echo(f"  edit it             {shown}", err=True)
+    click.echo(f"  check it            sidestep validate {shlex.quote(shown)}", err=True)
+    click.echo(f"  what it takes       sidestep run {name} --help", err=True)
+    click.echo(f"  run it              sidestep run {name}", err=True)
+    click.echo("  how to write it     sidestep guide", err=True)
