@@ -255,20 +255,27 @@ async def test_p9_a_script_catches_a_failure_and_not_an_interrupt(tmp_path: Path
         assert agent.open_sessions == 0
 
 
-async def test_p1_an_unknown_agent_and_a_schema_that_is_none_are_refused_at_their_line(tmp_path: Path) -> None:
+async def test_p1_a_schema_that_is_none_is_refused_at_its_line_before_any_work(tmp_path: Path) -> None:
     async with Harness(tmp_path) as h:
         agent = h.agents.agents.add(ScriptedAgent("tester"))
-        for source, said in (
-            (TEXT.replace('id="do"', 'id="do", agent="nobody"'), "there is no agent 'nobody'"),
-            (
-                SCHEMA.replace('"object"', '"obj" + "ekt"').replace("except RuntimeError", "except OSError"),
-                "no JSON Schema",
-            ),
-        ):
-            record = (await h.start(source)).record
-            assert record.error is not None
-            assert (record.error.code, said in record.error.message) == (FailureCode.SCRIPT, True), record.error
+        source = SCHEMA.replace('"object"', '"obj" + "ekt"').replace("except RuntimeError", "except OSError")
+        record = (await h.start(source)).record
+        assert record.error is not None
+        assert (record.error.code, "no JSON Schema" in record.error.message) == (FailureCode.SCRIPT, True)
         assert agent.tasks == []
+
+
+async def test_p1_an_unknown_agent_fails_its_step_once_and_is_asked_when_it_is_there(tmp_path: Path) -> None:
+    """P1, N1: an error at its line, journaled; a retry with the same script goes on once it is configured."""
+    async with Harness(tmp_path) as h:
+        first = h.agents.agents.add(ScriptedAgent("tester"))
+        record = (await h.start(TEXT.replace('id="do"', 'id="do", agent="other"'))).record
+        assert record.error is not None
+        assert (record.error.code, record.error.line, record.steps.failed) == (FailureCode.SCRIPT, 5, 1)
+        assert "there is no agent 'other'" in record.error.message
+        h.agents.agents.add(ScriptedAgent("other", says("here now")))
+        assert result(await h.retry(record.run_id))[0] == "here now"
+        assert first.tasks == []
 
 
 @pytest.mark.parametrize(

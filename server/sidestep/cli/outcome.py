@@ -133,11 +133,11 @@ def _what_next(record: RunRecord, invocation: Invocation) -> str:
     go_on = ("runs", "continue", record.run_id)
     if is_built_in(record):
         return f"Try again, once what it says is mended, with: {invocation.hint(*go_on)}"
+    if record.error is not None and record.error.step_id is not None and record.steps.failed:
+        return f"Do the failed steps again with: {invocation.hint(*go_on)}"
     if failure_is_the_scripts(record.error):
         return f"Mend the script, then go on with: {invocation.hint(*go_on, '--edited')}"
-    if record.error is None or record.error.step_id is None:
-        return f"Try again with: {invocation.hint(*go_on)}"
-    return f"Do the failed steps again with: {invocation.hint(*go_on)}"
+    return f"Try again with: {invocation.hint(*go_on)}"
 
 
 def _say(*lines: str) -> None:

@@ -12,6 +12,7 @@ from sidestep.engine.agent_turns import AgentTurns
 from sidestep.model.abort import Aborted, AbortKind
 from sidestep.model.agents import AgentFailed
 from sidestep.model.execution import StepFailed
+from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
@@ -53,15 +54,15 @@ class AgentSteps:
         self._settings = settings
 
     def places(self, step_input: dict[str, Any], folder: str) -> Sequence[Semaphore]:
+        if self._parts.agents.why_not(step_input.get("agent"), folder) is not None:
+            return ()
         own = self._parts.agents.find(step_input.get("agent"), folder).places
         # One's own first: who waits for it must not keep a place that others could have.
         return (self._parts.places,) if own is None else (own, self._parts.places)
 
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:
         schema = step_input.get("schema")
-        if schema is not None and (why := self._schemas.why_invalid(schema)) is not None:
-            return why
-        return self._parts.agents.why_not(step_input.get("agent"), folder)
+        return None if schema is None else self._schemas.why_invalid(schema)
 
     async def execute(self, request: StepRequest, signal: AbortSignal) -> StepOutcome:
         """
@@ -73,6 +74,10 @@ class AgentSteps:
         Raises:
             Aborted: the signal fired and the agent is gone.
         """
+        why = self._parts.agents.why_not(request.input.get("agent"), request.folder)
+        if why is not None:
+            # A failure of the step, not a refusal of the call: once the agent is configured, a retry does it again.
+            return StepFailed(Failure(FailureCode.SCRIPT, why))
         turns = AgentTurns(
             self._parts,
             request,

@@ -10,7 +10,7 @@ import pytest
 
 from sidestep.cli.invocation import Invocation
 from sidestep.cli.outcome import tell
-from sidestep.model.run import Failure, FailureCode, RunStatus
+from sidestep.model.run import Failure, FailureCode, RunStatus, StepCounts
 from sidestep.scripts.discovery import builtin_folder
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Row:
     """What of a failed run is told."""
 
     error: Failure
+    steps: StepCounts = StepCounts()
     file: str = "flow.py"
     folder: str = "/project"
     run_id: str = "run_x"
@@ -38,13 +39,18 @@ def told(row: Row, capsys: pytest.CaptureFixture[str], invocation: Invocation | 
 
 @pytest.mark.parametrize("code", [FailureCode.SCRIPT, FailureCode.VALIDATION, FailureCode.LIMIT])
 def test_where_no_step_failed_the_script_is_to_be_mended(code: FailureCode, capsys: pytest.CaptureFixture[str]) -> None:
-    said = told(Row(Failure(code, "no")), capsys, Invocation(typed_store="a b.db"))
+    """Also where one failed that the script had seen to."""
+    row = Row(Failure(code, "no"), StepCounts(failed=1))
+    said = told(row, capsys, Invocation(typed_store="a b.db"))
     assert said == "Mend the script, then go on with: sidestep runs continue run_x --edited --store 'a b.db'"
 
 
-@pytest.mark.parametrize("code", [FailureCode.STEP, FailureCode.TIMEOUT, FailureCode.INFRASTRUCTURE])
+# An agent that is not there fails its step with code script.
+@pytest.mark.parametrize(
+    "code", [FailureCode.STEP, FailureCode.TIMEOUT, FailureCode.INFRASTRUCTURE, FailureCode.SCRIPT]
+)
 def test_failed_steps_are_to_be_done_again(code: FailureCode, capsys: pytest.CaptureFixture[str]) -> None:
-    said = told(Row(Failure(code, "no", step_id="s")), capsys)
+    said = told(Row(Failure(code, "no", step_id="s"), StepCounts(failed=1)), capsys)
     assert said == "Do the failed steps again with: sidestep runs continue run_x"
 
 
