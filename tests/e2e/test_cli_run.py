@@ -171,12 +171,12 @@ def test_what_the_check_suspects_is_told_before_the_run(cli: CommandLine) -> Non
     assert said.err.startswith(".sidestep/workflows/lazy.py:4:5: warning: this command(...) is never run")
 
 
-def test_a_script_that_needs_a_later_version_is_refused_and_nothing_is_stored(cli: CommandLine) -> None:
+def test_a_script_with_an_error_is_refused_and_nothing_is_stored(cli: CommandLine) -> None:
     """S1"""
-    cli.script("asks", "from sidestep import ask\n\nasync def main():\n    return await ask('?', id='a')\n")
+    cli.script("asks", "from sidestep import ask\n\nasync def main():\n    return await ask('?')\n")
     said = cli("run", "asks")
     assert said.exit == 2
-    assert "asks.py:4:18: error: ask() arrives with a later version of Sidestep" in said.err
+    assert "asks.py:4:18: error: ask() needs an id" in said.err
     assert cli.runs() == []
 
 

@@ -211,6 +211,5 @@ MUTANTS = [
     Mutant("interrupt withdraws questions", "answer x interrupt", question_mutants.interrupt_withdraws_questions),
     Mutant("answered question is withdrawn", "answer x timeout", question_mutants.answered_question_is_withdrawn),
     Mutant("given up question stays open", "answer x timeout", question_mutants.given_up_question_stays_open),
-    Mutant("ended run keeps its questions", "answer x withdrawal", question_mutants.ended_run_keeps_its_questions),
     Mutant("questions without fence", "answer x claim", question_mutants.questions_without_fence),
 ]

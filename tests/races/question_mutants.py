@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sidestep.model.ports import Committed
     from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
-    from sidestep.model.writes import Finish, Interrupt, QuestionWrite
+    from sidestep.model.writes import Interrupt, QuestionWrite
 
     Patch = pytest.MonkeyPatch
     Decide = Callable[[RunRecord, RunRecord, QuestionWrite, Question | None, int], Decision]
@@ -106,15 +106,6 @@ def interrupt_withdraws_questions(patch: Patch) -> None:
         return replace(made, record=msgspec.structs.replace(made.record, pending=0), withdraws_questions=True)
 
     patch.setattr(journal, "_interrupt", closing)
-
-
-def ended_run_keeps_its_questions(patch: Patch) -> None:
-    finish = journal._finish
-
-    def keeping(record: RunRecord, root: RunRecord, write: Finish, now_ms: int) -> Decision:
-        return replace(finish(record, root, write, now_ms), withdraws_questions=False)
-
-    patch.setattr(journal, "_finish", keeping)
 
 
 def given_up_question_stays_open(patch: Patch) -> None:
