@@ -1,7 +1,7 @@
 """
 LSP's base protocol without I/O: bytes in, frames out.
 
-    FrameReader.feed(chunk) -> [Frame | BadFrame | SkippedFrame, ...]
+    FrameReader.feed(chunk) -> [Frame | BadFrame | SkippedFrame | SkippedBeginning, ...]
 
 Owns the header grammar. Knows no JSON: a body is bytes.
 
@@ -20,11 +20,14 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import TypeAlias
 
 import msgspec
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 HEADER_BYTES_MAX = 8 * 1024
+# So much of a body that is passed over is handed on.
+BEGINNING_BYTES = 512
 # A longer length is no message that is too large, but a header that cannot be meant.
 LENGTH_MAX = 1024 * 1024 * 1024
 
@@ -56,6 +59,20 @@ class SkippedFrame(msgspec.Struct, frozen=True):
     """A body over the limit, told as soon as its header is read; its `length` bytes are passed over, never kept."""
 
     length: int
+
+
+class SkippedBeginning(msgspec.Struct, frozen=True):
+    """
+    The first `BEGINNING_BYTES` of the body of the `SkippedFrame` before, all of it when it has no more.
+
+    Most programs write there whom an answer is for.
+    """
+
+    length: int
+    data: bytes
+
+
+Item: TypeAlias = Frame | BadFrame | SkippedFrame | SkippedBeginning
 
 
 class _State(Enum):
@@ -91,6 +108,8 @@ class FrameReader:
         self._searched: int = 0
         self._state = _State.HEADER
         self._length: int = 0
+        # True while passing over a body whose beginning was not handed on yet.
+        self._is_beginning = False
         # Bytes of the present header block so far.
         self._block_bytes: int = 0
         # False while only empty lines have come.
@@ -107,14 +126,14 @@ class FrameReader:
         """True when the stream may end here without cutting a message off."""
         return self._state is _State.HEADER and not self._block_bytes and self._position == len(self._buffer)
 
-    def feed(self, chunk: bytes | bytearray | memoryview) -> list[Frame | BadFrame | SkippedFrame]:
+    def feed(self, chunk: bytes | bytearray | memoryview) -> list[Item]:
         """
         Take the next bytes of the stream, at most a few hundred KiB at a time.
 
         Returns:
             What they complete, in order. Never raises, whatever the bytes are.
         """
-        items: list[Frame | BadFrame | SkippedFrame] = []
+        items: list[Item] = []
         self._buffer += chunk
         self._take_plain_frames(items)
         while self._step(items):
@@ -124,7 +143,7 @@ class FrameReader:
         self._position = 0
         return items
 
-    def _take_plain_frames(self, items: list[Frame | BadFrame | SkippedFrame]) -> None:
+    def _take_plain_frames(self, items: list[Item]) -> None:
         """Between frames: take those whose headers are plain, the last perhaps without its body."""
         if self._state is not _State.HEADER or self._block_bytes:
             return
@@ -144,12 +163,12 @@ class FrameReader:
             del header
         self._position = self._searched = position
 
-    def _step(self, items: list[Frame | BadFrame | SkippedFrame]) -> bool:
+    def _step(self, items: list[Item]) -> bool:
         """Take one line or body; False when more bytes are needed."""
         if self._state is _State.BODY:
             return self._take_body(items)
         if self._state is _State.SKIP:
-            return self._pass_over()
+            return self._pass_over(items)
         if not self._has_headers:
             self._pass_over_empty_lines()
         line = self._take_line()
@@ -180,7 +199,7 @@ class FrameReader:
         self._position = self._searched = end + 1
         return line.removesuffix(b"\r")
 
-    def _handle_unfinished_line(self, items: list[Frame | BadFrame | SkippedFrame]) -> bool:
+    def _handle_unfinished_line(self, items: list[Item]) -> bool:
         """Keep an endless line from filling memory."""
         waiting = len(self._buffer) - self._position
         if self._state is _State.HEADER and self._block_bytes + waiting > self._header_bytes_max:
@@ -193,7 +212,7 @@ class FrameReader:
             self._position = len(self._buffer) - 2 * _GLUED_BYTES_MAX
         return False
 
-    def _take_header_line(self, line: bytes, items: list[Frame | BadFrame | SkippedFrame]) -> None:
+    def _take_header_line(self, line: bytes, items: list[Item]) -> None:
         problem = _TOO_LONG if self._block_bytes > self._header_bytes_max else ""
         if not problem:
             if not line.strip(b" \t\r"):
@@ -220,7 +239,7 @@ class FrameReader:
             self._lengths.append(value.strip(b" \t"))
         return ""
 
-    def _end_block(self, items: list[Frame | BadFrame | SkippedFrame]) -> None:
+    def _end_block(self, items: list[Item]) -> None:
         """An empty line: decide what the block says."""
         has_headers, lengths = self._has_headers, self._lengths
         self._begin_block()
@@ -236,6 +255,7 @@ class FrameReader:
         if length > self._message_bytes_max:
             items.append(SkippedFrame(length))
             self._state = _State.SKIP
+            self._is_beginning = True
         else:
             self._state = _State.BODY
 
@@ -259,7 +279,7 @@ class FrameReader:
         name, colon, _ = line[: _GLUED_BYTES_MAX + 1].partition(b":")
         return bool(colon) and len(line) <= _GLUED_BYTES_MAX and _NAME.fullmatch(name.strip(b" \t")) is not None
 
-    def _take_body(self, items: list[Frame | BadFrame | SkippedFrame]) -> bool:
+    def _take_body(self, items: list[Item]) -> bool:
         end = self._position + self._length
         if len(self._buffer) < end:
             return False
@@ -270,7 +290,13 @@ class FrameReader:
         self._state = _State.HEADER
         return True
 
-    def _pass_over(self) -> bool:
+    def _pass_over(self, items: list[Item]) -> bool:
+        if self._is_beginning:
+            end = self._position + min(self._length, BEGINNING_BYTES)
+            if len(self._buffer) < end:
+                return False
+            items.append(SkippedBeginning(self._length, bytes(self._buffer[self._position : end])))
+            self._is_beginning = False
         passed = min(self._length, len(self._buffer) - self._position)
         self._position += passed
         self._searched = self._position

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.events import Logged, StepChanged
+from sidestep.model.questions import Question, QuestionKind, interaction_id
 from sidestep.model.replay_key import hash_text, step_key
 from sidestep.model.run import Attention, Owner, RunRecord, RunStatus, StepStatus
 from sidestep.model.transitions import RunEvent
@@ -86,6 +87,18 @@ def new_child(number: int, parent: RunRecord, **changes: Any) -> RunRecord:
     """A nested run's row as the engine makes it under its root's claim; `parent` is its root, or a nested run too."""
     under = {"parent_run_id": parent.run_id, "root_run_id": parent.root_run_id, "depth": parent.depth + 1}
     return new_run(number, owner=None, epoch=parent.claim_epoch, claim_epoch=parent.claim_epoch, **{**under, **changes})
+
+
+def question(record: RunRecord, key: str = "k") -> Question:
+    return Question(
+        interaction_id=interaction_id(record.run_id, key),
+        run_id=record.run_id,
+        root_run_id=record.root_run_id,
+        step_id="ship",
+        kind=QuestionKind.QUESTION,
+        title="Ship it?",
+        asked_at_ms=0,
+    )
 
 
 async def running(store: Store, number: int = 1, **changes: Any) -> RunRecord:

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from sidestep.model.errors import InteractionNotPending, LeaseLost
-from sidestep.model.questions import Question, QuestionKind, interaction_id
 from sidestep.model.run import Failure, FailureCode, RunStatus
 from sidestep.model.writes import Answer, Ask, Begin, Finish, Recover, Release, Suspend, Withdraw
 from tests.contract.stores import (
@@ -20,25 +19,15 @@ from tests.contract.stores import (
     interrupt,
     kinds,
     new_child,
+    question,
     running,
     sequences,
 )
 
 if TYPE_CHECKING:
+    from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
     from tests.contract.stores import Backend, Store
-
-
-def question(record: RunRecord, key: str = "k") -> Question:
-    return Question(
-        interaction_id=interaction_id(record.run_id, key),
-        run_id=record.run_id,
-        root_run_id=record.root_run_id,
-        step_id="ship",
-        kind=QuestionKind.QUESTION,
-        title="Ship it?",
-        asked_at_ms=0,
-    )
 
 
 async def put(store: Store, record: RunRecord, key: str = "k") -> Question:
@@ -162,3 +151,13 @@ async def test_p7_a_deleted_run_takes_its_questions_along(backend: Backend) -> N
         await store.write(Recover(record.run_id, OWNER.owner_id))
         await store.delete(record.run_id)
         assert await store.read_question(asked.interaction_id) is None
+
+
+@pytest.mark.parametrize("field", ["title", "detail", "step_id"])
+async def test_a_question_that_cannot_be_encoded_is_refused_and_leaves_nothing(backend: Backend, field: str) -> None:
+    async with backend.store() as store:
+        record = await running(store, 1)
+        with pytest.raises(ValueError, match="surrogates"):
+            await store.write(Ask(record.run_id, 1, replace(question(record), **{field: "half a pair: \ud800"})))
+        assert await store.read(record.run_id) == record
+        assert await store.open_questions(record.run_id) == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from sidestep.rpc.envelope import Malformed, Request, Response, decode
-from sidestep_protocol.framing import BadFrame, Frame, FrameReader
+from sidestep_protocol.framing import BadFrame, Frame, FrameReader, SkippedFrame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ def wanted_answers(stream: bytes, message_bytes_max: int) -> Wanted:
             continue
         bad_in_a_row = 0
         if not isinstance(item, Frame):
-            wanted += 1
+            wanted += isinstance(item, SkippedFrame)
             continue
         message = decode(item.body)
         is_empty = isinstance(message, Response) and message.result is None and message.error is None

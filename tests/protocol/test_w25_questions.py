@@ -200,6 +200,19 @@ def test_w25_garbage_is_told_and_asked_for_again_so_often_and_never_recorded(win
     assert client.expect(response_to(number))["result"]["result"]["report"] == "yes"
 
 
+def test_w25_an_answer_longer_than_any_message_is_told_and_asked_for_again(windows: Windows) -> None:
+    """Its body is passed over, and the question must not wait for it for ever."""
+    client = windows.open()
+    number = start(client)
+    request_id, _ = interact(client)
+    mark = client.mark()
+    client.respond(request_id, {"answer": "x" * (16 * 1024 * 1024)})
+    again, asked = interact(client, mark)
+    assert asked["redelivery"] is True
+    client.respond(again, {"answer": "yes"})
+    assert client.expect(response_to(number))["result"]["result"]["report"] == "yes"
+
+
 @pytest.mark.parametrize(("wrong", "path"), [({}, ""), ({"port": "x"}, "/port"), ("7", ""), (None, ""), ([[[[]]]], "")])
 def test_an_answer_that_does_not_fit_the_schema_is_refused_with_every_problem(
     windows: Windows, wrong: Any, path: str

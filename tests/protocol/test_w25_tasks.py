@@ -121,7 +121,7 @@ def test_j4_the_host_does_a_step_and_is_heard_meanwhile(desk: Desk) -> None:
 
 def test_w25_wrong_answers_fail_their_own_step_and_nothing_else(desk: Desk) -> None:
     """Error, garbage, made-up, duplicate and never: the session goes on, and the good answer counts."""
-    names = ["error", "garbage", "unreadable", "large", "unknown", "good"]
+    names = ["error", "garbage", "unreadable", "large", "skipped", "unknown", "good"]
     with desk.host() as client:
         number = start(client, MANY, names=names)
         asked = client.expect(count_of(lambda m: m.get("method") == "workflow/runTask", len(names), "tasks"))
@@ -132,11 +132,13 @@ def test_w25_wrong_answers_fail_their_own_step_and_nothing_else(desk: Desk) -> N
             b'{"jsonrpc":"2.0","id":"%b","result":{"data":%b}}' % (ids["unreadable"].encode(), b"[" * 9999)
         )
         client.respond(ids["large"], {"report": "x" * (4 * 1024 * 1024)})
+        # Longer than any message may be: its body is passed over.
+        client.respond(ids["skipped"], {"report": "x" * (16 * 1024 * 1024)})
         client.respond_error(ids["unknown"], -32601, "Unhandled method workflow/runTask")
         client.respond("sidestep-99", {"report": "nobody asked"})
         client.respond(ids["good"], {"data": 7})
         client.respond(ids["good"], {"data": 8})
-        codes = ["step", "infrastructure", "infrastructure", "limit", "infrastructure", 7]
+        codes = ["step", "infrastructure", "infrastructure", "limit", "limit", "infrastructure", 7]
         assert result(client, number)["result"]["data"] == codes
         assert client.shut_down() == 0
 

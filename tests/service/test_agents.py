@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidestep.model.agents import AgentReply, PermissionOption, PermissionPolicy, PermissionRequest
-from sidestep.model.events import StepChanged, TimeLimitReached, ValidationFailed
+from sidestep.model.events import InteractionChanged, StepChanged, TimeLimitReached, ValidationFailed
 from sidestep.model.run import FailureCode, RunStatus, StepStatus
 from sidestep.model.usage import Usage
+from sidestep.model.writes import Finish, Interrupt, Suspend
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
+from tests.contract.stores import SOURCE, new_child, running
+from tests.support.fake_clock import FakeClock
 from tests.support.scripted_agents import ScriptedAgent, breaks, never, says
 from tests.support.service_harness import Harness, LivingOwners
 
@@ -50,6 +53,7 @@ async def main():
     except TimeoutError as error:
         return failure(error)["code"]
 """
+COMMAND = "from sidestep import command\n\nasync def main():\n    await command(['rm', 'a'], id='rm')\n"
 GOOD = '{"blockers": []}'
 BAD = '{"blockers": [1]}'
 
@@ -245,6 +249,26 @@ async def test_j4_a_task_that_may_be_under_way_is_delivered_again_as_the_same_ta
         assert (before.session, after.session) == (None, "session-7")
 
 
+async def test_j4_a_task_that_may_be_under_way_stays_so_while_it_waits_for_a_place(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", never))
+        agent.places = asyncio.Semaphore(1)
+        h.start(TEXT)
+        await agent.called(1)
+        run_id = "run_a000000000000001"
+        await h.reached(run_id, lambda record: record.steps.running == 1)
+        await h.service.interrupt(run_id, by="person")
+        await agent.places.acquire()
+        h.resume(run_id)
+        await h.reached(run_id, lambda record: record.sequence == 6)
+        assert [step.status for step in (await h.store.read_steps(run_id)).items] == [StepStatus.QUEUED]
+        await h.service.interrupt(run_id, by="person")
+        agent.places.release()
+        agent.turns = [says("done")]
+        assert (await h.resume(run_id)).status is RunStatus.COMPLETED
+        assert [(task.attempt, task.redelivery) for task in agent.tasks] == [(1, False), (1, True)]
+
+
 async def test_p9_a_script_catches_a_failure_and_not_an_interrupt(tmp_path: Path) -> None:
     async with Harness(tmp_path) as h:
         agent = h.agents.agents.add(ScriptedAgent("tester", never))
@@ -295,10 +319,9 @@ async def test_p7_permissions_follow_the_policy(tmp_path: Path, policy: Any, cho
 
 @pytest.mark.parametrize("answer", ["allow", "deny"])
 async def test_p7_a_command_asks_for_permission_once_an_attempt(tmp_path: Path, answer: str) -> None:
-    source = "from sidestep import command\n\nasync def main():\n    await command(['rm', 'a'], id='rm')\n"
     async with Harness(tmp_path) as h:
         h.agents.policy = PermissionPolicy.ASK
-        task = h.start(source)
+        task = h.start(COMMAND)
         question = await h.asked("run_a000000000000001")
         assert h.commands.calls == []
         assert (question.title, question.detail) == ("Run rm a", "rm a")
@@ -306,6 +329,127 @@ async def test_p7_a_command_asks_for_permission_once_an_attempt(tmp_path: Path, 
         record = (await task).record
         assert record.status is (RunStatus.COMPLETED if answer == "allow" else RunStatus.FAILED)
         assert len(h.commands.calls) == (answer == "allow")
+
+
+@pytest.mark.parametrize("answered", ["while stopped", "after the resume"])
+async def test_p7_a_command_that_waits_for_permission_means_the_same_question_on_resume(
+    tmp_path: Path, answered: str
+) -> None:
+    """P7: it has not begun, so its attempt is the same; nothing is asked twice and no answer is lost."""
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        h.commands.place = asyncio.Semaphore(1)
+        task = h.start(COMMAND)
+        question = await h.asked("run_a000000000000001")
+        # Who waits for a person keeps no place that others could have.
+        assert not h.commands.place.locked()
+        stopped = await h.service.interrupt(question.run_id, by="person")
+        assert (stopped.record.steps.running, stopped.record.pending) == (0, 1)
+        await task
+        if answered == "while stopped":
+            await h.service.answer(question.interaction_id, "allow", by="person")
+        resumed = h.resume(question.run_id)
+        if answered != "while stopped":
+            await h.status(question.run_id, RunStatus.RUNNING)
+            await h.service.answer(question.interaction_id, "allow", by="person")
+        assert (await resumed).status is RunStatus.COMPLETED
+        asked = [body.status.value for body in await bodies(h, question.run_id, InteractionChanged)]
+        assert asked == ["asked", "answered"]
+
+
+async def test_p7_a_command_that_was_permitted_and_begun_is_asked_for_again(tmp_path: Path) -> None:
+    """P7: a permission is for one execution, also when the run was stopped in the middle of it."""
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        h.commands.held.add("rm")
+        task = h.start(COMMAND)
+        first = await h.asked("run_a000000000000001")
+        await h.service.answer(first.interaction_id, "allow", by="person")
+        await h.commands.called("rm")
+        await h.service.interrupt(first.run_id, by="person")
+        await task
+        resumed = h.resume(first.run_id)
+        second = await h.asked(first.run_id)
+        assert second.interaction_id != first.interaction_id
+        await h.service.answer(second.interaction_id, "deny", by="person")
+        assert (await resumed).status is RunStatus.FAILED
+        assert len(h.commands.calls) == 1
+
+
+async def test_p7_an_agent_done_again_by_a_retry_asks_again(tmp_path: Path) -> None:
+    """P7: what was refused to one attempt can be permitted to the next."""
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        agent = h.agents.agents.add(ScriptedAgent("tester", ask_permission))
+        source = TEXT.replace('id="do"', 'id="do", schema={"const": "yes-once"}')
+        task = h.start(source)
+        for answer in ("no", "no", "no"):
+            question = await h.asked("run_a000000000000001")
+            await h.service.answer(question.interaction_id, answer, by="person")
+            await h.reached(question.run_id, lambda record: record.pending == 0)
+        assert (await task).record.status is RunStatus.FAILED
+        agent.turns = [ask_permission]
+        retried = h.retry("run_a000000000000001")
+        again = await h.asked("run_a000000000000001")
+        await h.service.interrupt(again.run_id, by="person")
+        await retried
+
+
+@pytest.mark.parametrize("ends", ["the agent breaks", "it asks otherwise after a resume"])
+async def test_p7_a_step_that_has_ended_leaves_no_open_question(tmp_path: Path, ends: str) -> None:
+    source = """
+from sidestep import agent, command
+
+async def main():
+    try:
+        await agent("Do it.", id="do")
+    except RuntimeError:
+        pass
+    await command(["true"], id="then")
+"""
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        breaking = asyncio.Event()
+
+        async def ask_until_it_breaks(task: AgentTask, signal: AbortSignal) -> AgentReply:
+            asking = asyncio.ensure_future(ask_permission(task, signal))
+            broken = asyncio.ensure_future(breaking.wait())
+            try:
+                await asyncio.wait({asking, broken}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                broken.cancel()
+                asking.cancel()
+            await asyncio.wait({asking})
+            raise breaks("it crashed")
+
+        h.agents.agents.add(ScriptedAgent("tester", ask_until_it_breaks))
+        task = h.start(source)
+        question = await h.asked("run_a000000000000001")
+        if ends == "the agent breaks":
+            breaking.set()
+        else:
+            await h.service.interrupt(question.run_id, by="person")
+            await task
+            h.agents.agents.add(ScriptedAgent("tester", says("done")))
+            task = h.resume(question.run_id)
+        await h.reached(question.run_id, lambda record: record.steps.known == 2 and record.pending > 0)
+        assert [each.step_id for each in await h.store.open_questions(question.run_id)] == ["then"]
+        await h.service.interrupt(question.run_id, by="person")
+        await task
+
+
+async def test_t1_a_turn_that_is_cut_short_takes_its_question_back(tmp_path: Path) -> None:
+    """T1, P7: nobody is asked what the agent, which is to report, does not want to know any more."""
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        agent = h.agents.agents.add(ScriptedAgent("tester", ask_permission, never))
+        task = h.start(TIMED)
+        question = await h.asked("run_a000000000000001")
+        h.clock.advance(10)
+        await agent.called(2)
+        assert await h.store.open_questions(question.run_id) == []
+        h.clock.advance(5)
+        assert result((await task).record)[0] == "timeout"
 
 
 async def test_p7_the_policy_that_denies_runs_no_command(tmp_path: Path) -> None:
@@ -328,6 +472,58 @@ async def test_a_worktree_gives_the_result_and_the_patch_and_is_removed_at_the_e
         assert h.agents.worktrees.removed == [record.run_id]
 
 
+async def test_what_ended_runs_left_of_worktrees_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    """Also what a nested run left that was stopped in a tree that has ended: nothing goes on with it."""
+    clock = FakeClock()
+    store = InMemoryRunStore(clock, Settings())
+    over, going = await running(store, 1), await running(store, 2)
+    children = [
+        (await store.create(new_child(number, root), SOURCE))[0] for number, root in enumerate((over, going), start=3)
+    ]
+    for child in children:
+        await store.write(Suspend(child.run_id, 1))
+    await store.write(Finish(over.run_id, 1))
+    await store.write(Interrupt(going.run_id, "user"))
+    h = Harness(tmp_path, store=store, clock=clock)
+    h.agents.worktrees.left = [over.run_id, going.run_id, *(child.run_id for child in children), "run_gone"]
+    async with h:
+        await h.agents.worktrees.swept(3)
+        assert h.agents.worktrees.removed == [over.run_id, children[0].run_id, "run_gone"]
+
+
+async def test_a_retry_waits_for_the_removal_of_what_its_run_left(tmp_path: Path) -> None:
+    """Else the worktree it has just made goes, too."""
+    clock = FakeClock()
+    async with Harness(tmp_path, clock=clock) as h:
+        h.agents.agents.add(ScriptedAgent("tester", breaks()))
+        failed = (await h.start(TEXT)).record
+        store = beside(h)
+    other = Harness(tmp_path, store=store, clock=clock, owners=LivingOwners("owner-b"))
+    other.agents.worktrees.left = [failed.run_id]
+    other.agents.worktrees.gate = asyncio.Event()
+    async with other as h:
+        h.agents.agents.add(ScriptedAgent("tester", says("done")))
+        retried = h.retry(failed.run_id)
+        begun = asyncio.ensure_future(h.status(failed.run_id, RunStatus.RUNNING))
+        is_early, _ = await asyncio.wait({begun}, timeout=0.1)
+        h.agents.worktrees.gate.set()
+        assert not is_early
+        await begun
+        assert (await retried).status is RunStatus.COMPLETED
+
+
+async def test_a_deleted_run_takes_its_worktrees_along(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", never))
+        task = h.start(TEXT)
+        await agent.called(1)
+        await h.service.interrupt("run_a000000000000001", by="person")
+        await task
+        h.agents.worktrees.left = ["run_a000000000000001"]
+        await h.service.delete("run_a000000000000001")
+        assert h.agents.worktrees.removed == ["run_a000000000000001"]
+
+
 async def test_usage_is_summed_also_of_failed_steps_and_what_was_kept_is_told(tmp_path: Path) -> None:
     source = """
 from sidestep import agent
@@ -346,6 +542,29 @@ async def main():
         agent.turns = [AgentReply("1", usage=used)]
         record = await h.retry(failed.run_id)
         assert (record.kept.usage, record.usage.cost_micro_usd) == (used, 7_750_000)
+
+
+async def test_usage_of_a_step_that_ran_out_of_time_is_summed(tmp_path: Path) -> None:
+    """T1: the turns that came to something before the hard limit were paid for."""
+    used = Usage(1000, 10, 1_550_000)
+    source = TIMED.replace('"Wrap up."', '"Wrap up.", schema={"type": "integer"}')
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", AgentReply("x", usage=used), never, keeps=False))
+        task = h.start(source)
+        await agent.called(2)
+        h.clock.advance(15)
+        record = (await task).record
+        assert (result(record)[0], record.usage) == ("timeout", used)
+
+
+@pytest.mark.parametrize("text", ['{"a": "\\ud800"}', '{"a": 1e999}', '{"\\ud800": 1}', "[" * 5000, "9" * 5000])
+async def test_v1_an_answer_that_is_no_json_is_told_back_whatever_it_is(tmp_path: Path, text: str) -> None:
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", fenced(text), fenced(GOOD)))
+        source = SCHEMA.replace('"required": ["blockers"],', "")
+        record = await h.completed(source)
+        assert result(record) == ("", {"blockers": []}), record
+        assert len(agent.prompts) == 2
 
 
 def beside(h: Harness) -> InMemoryRunStore:

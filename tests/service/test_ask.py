@@ -226,6 +226,23 @@ async def test_p7_an_answer_that_is_too_long_is_refused_before_it_is_recorded(tm
         assert (await task).record.status is RunStatus.COMPLETED
 
 
+@pytest.mark.parametrize("question", [ASK_FORM, ASK.replace(', choices=["yes", "no"]', "")])
+async def test_p7_an_answer_that_cannot_be_kept_is_refused_as_one_that_does_not_fit(
+    tmp_path: Path, question: str
+) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    async with Harness(tmp_path) as h:
+        task = h.start(question)
+        asked = await h.asked("run_a000000000000001")
+        for answer in ("\ud800", {"port": 1, "\ud800": 2}, float("nan"), {"port": float("inf")}, deep):
+            with pytest.raises(AnswerInvalid):
+                await h.service.answer(asked.interaction_id, answer, by="person")
+        await h.service.interrupt(asked.run_id, by="person")
+        assert (await task).record.pending == 1
+
+
 async def test_p7_a_question_that_a_replay_never_reaches_is_withdrawn(tmp_path: Path) -> None:
     """P7, P3: its sibling's failure, durable before the interrupt, is replayed before it would be asked again."""
     async with Harness(tmp_path) as h:

@@ -129,13 +129,25 @@ class FakeWorktrees:
         self.removed: list[str] = []
         # Runs of which something is left from before.
         self.left: list[str] = []
+        # Removals wait for it.
+        self.gate: asyncio.Event | None = None
+        self._changed = asyncio.Condition()
 
     async def open(self, run_id: str, key: str, folder: str, signal: AbortSignal) -> FakeWorktree:
         self.opened.append((run_id, key))
         return FakeWorktree(f"/worktrees/{run_id}/{key}")
 
     async def remove_run(self, run_id: str) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
         self.removed.append(run_id)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def swept(self, runs: int) -> None:
+        """Wait until what that many runs left is removed."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.removed) >= runs)
 
     async def run_ids(self) -> list[str]:
         return list(self.left)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sidestep.engine.agent_turns import AgentTurns
+from sidestep.engine.timeouts import out_of_time
 from sidestep.model.abort import Aborted, AbortKind
 from sidestep.model.agents import AgentFailed
 from sidestep.model.execution import StepFailed
@@ -94,6 +95,8 @@ class AgentSteps:
         except AgentFailed as failed:
             return StepFailed(failed.failure, usage=turns.usage)
         except Aborted as aborted:
-            if aborted.reason.kind is AbortKind.TIMEOUT:
-                turns.note_limit("hard", (request.timeout_s or 0) + request.grace_s)
-            raise
+            if aborted.reason.kind is not AbortKind.TIMEOUT:
+                raise
+            assert request.limit_s is not None, "only a limit has an end"
+            turns.note_limit("hard", request.limit_s)
+            return StepFailed(out_of_time(request.limit_s), usage=turns.usage)

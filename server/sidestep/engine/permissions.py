@@ -44,18 +44,20 @@ class Permissions:
     def _policy(self) -> PermissionPolicy:
         return self._read_policy(self._folder)
 
+    @property
+    def restrict_commands(self) -> bool:
+        """Whether a command needs to be asked about, with `why_not_command`."""
+        return self._policy is not PermissionPolicy.ALLOW
+
     async def why_not_command(self, request: StepRequest, signal: AbortSignal) -> Failure | None:
         """
-        Whether a `command` step may begin; asks a person when the policy says so, once an attempt.
+        Whether a `command` step may begin, under a policy that restricts them; a person is asked once an attempt.
 
         Raises:
             Aborted.
         """
-        policy = self._policy
-        if policy is PermissionPolicy.ALLOW:
-            return None
         line = shlex.join(request.input["argv"])
-        if policy is PermissionPolicy.ASK:
+        if self._policy is PermissionPolicy.ASK:
             choices = (Choice(_ALLOW, "Run it"), Choice(_DENY, "Do not run it"))
             title = f"Run {_shortened(line)}"
             question = self._questions.question(
@@ -80,7 +82,8 @@ class Permissions:
         def permit(wanted: PermissionRequest) -> Awaitable[str | None]:
             what = f"{wanted.title}\n{wanted.detail}"
             asked[what] += 1
-            return self._permit(request, wanted, f"{what}\n{asked[what]}", signal)
+            # Once an attempt: what was refused to one can be permitted to the next.
+            return self._permit(request, wanted, f"{request.attempt}\n{what}\n{asked[what]}", signal)
 
         return permit
 

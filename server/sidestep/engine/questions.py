@@ -4,15 +4,17 @@ Questions to people: the executor of `ask` steps, and what other steps ask for p
 A question is durable before anybody is asked, and stays open while its run is stopped. Whoever answers it, in this
 process or another, writes the answer into the store; here it is only waited for.
 
-Invariant: a step that was given up while its run goes on leaves no open question.
+Invariant: a step that has ended, or was given up while its run goes on, leaves no open question.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sidestep.model.abort import Aborted
+from sidestep.model.errors import RunNotFound
 from sidestep.model.events import InteractionStatus
 from sidestep.model.execution import StepSucceeded
 from sidestep.model.questions import Choice, Question, QuestionKind, interaction_id
@@ -69,6 +71,8 @@ class Questions:
         self._schemas = schemas
         self._clock = clock
         self._settings = settings
+        # Ids of the questions waited for now.
+        self._waiting: set[str] = set()
 
     def places(self, step_input: dict[str, Any], folder: str) -> tuple[()]:
         # Any number may wait for a person.
@@ -134,31 +138,50 @@ class Questions:
             Aborted: as `execute`.
         """
         answered = self._answered.expect(question.interaction_id)
+        self._waiting.add(question.interaction_id)
         try:
-            await self._writer.commit(Ask(question.run_id, self._writer.claim_epoch, question))
-            stored = await self._read(question)
-            if stored.status is InteractionStatus.ANSWERED:
-                return stored.answer
-            try:
-                await signal.race(answered)
-            except Aborted:
-                if self._signal.is_aborted:
-                    raise
-                await self._writer.commit(Withdraw(question.run_id, self._writer.claim_epoch, question.interaction_id))
-                stored = await self._read(question)
-                if stored.status is not InteractionStatus.ANSWERED:
-                    raise
-                # Answered at the same moment: a person's answer is not dropped.
-                return stored.answer
-            return (await self._read(question)).answer
+            return await self._put(question, answered, signal)
+        except asyncio.CancelledError:
+            # Its agent broke, or does not want to know any more.
+            if not self._signal.is_aborted:
+                with contextlib.suppress(Aborted):
+                    await self._withdraw(question.interaction_id)
+            raise
         finally:
             answered.cancel()
+            self._waiting.discard(question.interaction_id)
 
-    async def give_up(self, key: str) -> None:
-        """Withdraw what an earlier execution of a step asked and this one will not; nothing when the claim is over."""
-        run_id = self._writer.run_id
-        with contextlib.suppress(Aborted):
-            await self._writer.commit(Withdraw(run_id, self._writer.claim_epoch, interaction_id(run_id, key)))
+    async def _put(self, question: Question, answered: Future[None], signal: AbortSignal) -> Any:
+        await self._writer.commit(Ask(question.run_id, self._writer.claim_epoch, question))
+        stored = await self._read(question)
+        if stored.status is InteractionStatus.ANSWERED:
+            return stored.answer
+        try:
+            await signal.race(answered)
+        except Aborted:
+            if self._signal.is_aborted:
+                raise
+            await self._withdraw(question.interaction_id)
+            stored = await self._read(question)
+            if stored.status is not InteractionStatus.ANSWERED:
+                raise
+            # Answered at the same moment: a person's answer is not dropped.
+            return stored.answer
+        return (await self._read(question)).answer
+
+    async def withdraw_left(self, step_id: str) -> None:
+        """Withdraw what earlier executions of a step asked and this one did not; nothing when the claim is over."""
+        if not self._run.pending:
+            return
+        run_id = self._run.run_id
+        with contextlib.suppress(Aborted, RunNotFound):
+            for question in await self._writer.ask(lambda: self._store.open_questions(run_id)):
+                is_left = question.interaction_id not in self._waiting
+                if is_left and (question.run_id, question.step_id) == (run_id, step_id):
+                    await self._withdraw(question.interaction_id)
+
+    async def _withdraw(self, interaction_id: str) -> None:
+        await self._writer.commit(Withdraw(self._run.run_id, self._writer.claim_epoch, interaction_id))
 
     async def _read(self, question: Question) -> Question:
         stored = await self._writer.ask(lambda: self._store.read_question(question.interaction_id))

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sidestep.engine.output import encode_output
-from sidestep.engine.timeouts import done_within, time_limit
+from sidestep.engine.timeouts import done_within, out_of_time, time_limit
 from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
 from sidestep.model.events import Logged, StepChanged
 from sidestep.model.execution import Settled, StepFailed, StepRequest
@@ -45,6 +45,8 @@ log = logging.getLogger("sidestep.steps")
 
 # Kinds whose start matters by itself: their `started` record is durable before any work begins.
 _STARTED_DURABLY = frozenset({"sleep", "ask", "apply_patch", "workflow"})
+
+_MAY_BE_UNDER_WAY = frozenset({StepStatus.QUEUED, StepStatus.STARTED})
 
 # Reasons that stop one step while its run goes on.
 _LOCAL = frozenset({AbortKind.SIBLING, AbortKind.SCRIPT_ENDED})
@@ -131,8 +133,9 @@ class Steps:
         if earlier is None and self._history.knows(step_id):
             where = f" (line {call.line})" if call.line else ""
             self._note(f"step {json.dumps(step_id)}{where} is asked with other input than before; it is done again")
-        # An agent's task that may be under way somewhere is the same task (J4); other work is done from its beginning.
-        redelivery = earlier is not None and call.name == "agent" and earlier.status is StepStatus.STARTED
+        # An agent's task that may be under way somewhere is the same task (J4), also one that an execution since was
+        # stopped waiting for a place with; other work is done from its beginning.
+        redelivery = call.name == "agent" and earlier is not None and earlier.status in _MAY_BE_UNDER_WAY
         again = earlier is not None and not redelivery and earlier.status is not StepStatus.QUEUED
         self._held.append(
             _Work(
@@ -169,8 +172,8 @@ class Steps:
         self._deliveries.answer_scope(scope, Failure(FailureCode.STEP, "stopped, because a sibling failed"))
         for work in self._held:
             # What an earlier execution asked, and this one never will.
-            if scope in work.call.scopes and work.call.name == "ask" and work.earlier is not None:
-                self._group.create_task(self._questions.give_up(work.key), name=f"withdraw {work.step_id}")
+            if scope in work.call.scopes and work.earlier is not None:
+                self._group.create_task(self._questions.withdraw_left(work.step_id), name=f"withdraw {work.step_id}")
         self._held = [work for work in self._held if scope not in work.call.scopes]
         reason = AbortReason(AbortKind.SIBLING, detail="a sibling failed")
         for work in list(self._running.values()):
@@ -228,14 +231,20 @@ class Steps:
     async def _perform(self, work: _Work) -> None:
         executor = self._executors[work.call.name]
         places = executor.places(work.input, self._folder)
+        is_restricted = work.call.name == "command" and self._permissions.restrict_commands
         try:
-            if any(place.locked() for place in places):
+            if is_restricted or any(place.locked() for place in places):
                 self._writer.write_lazily(self._event(work, StepStatus.QUEUED))
+            # Before it takes a place and begins: who goes on after a stop means the same attempt, and its question.
+            if is_restricted and (denied := await self._why_not_permitted(work)) is not None:
+                await self._settle(work, StepFailed(denied), 0)
+                return
             async with _placed(places, work.controller.signal):
                 started_ms = self._clock.now_ms()
                 wake_at_ms = self._wake_at(work, started_ms)
                 started = self._event(work, StepStatus.STARTED, wake_at_ms=wake_at_ms)
-                if work.call.name in _STARTED_DURABLY:
+                # What was permitted is permitted once, so that it began must not be forgotten.
+                if is_restricted or work.call.name in _STARTED_DURABLY:
                     await self._writer.write(started)
                 else:
                     self._writer.write_lazily(started)
@@ -244,9 +253,13 @@ class Steps:
         except Aborted as aborted:
             if aborted.reason.kind in _LOCAL and not self._signal.is_aborted:
                 body = self._event(work, StepStatus.INTERRUPTED, reason=aborted.reason.kind.value)
+                await self._questions.withdraw_left(work.step_id)
                 # The claim may end while this is written: then there is nobody left to tell.
                 with contextlib.suppress(Aborted):
                     await self._writer.write(body)
+
+    async def _why_not_permitted(self, work: _Work) -> Failure | None:
+        return await self._permissions.why_not_command(self._request(work, None), work.controller.signal)
 
     def _wake_at(self, work: _Work, now_ms: int) -> int | None:
         if work.call.name != "sleep":
@@ -255,8 +268,8 @@ class Steps:
             return work.earlier.wake_at_ms
         return now_ms + round(work.input["seconds"] * 1000)
 
-    async def _execute(self, work: _Work, executor: StepExecutor, wake_at_ms: int | None) -> StepOutcome:
-        request = StepRequest(
+    def _request(self, work: _Work, wake_at_ms: int | None) -> StepRequest:
+        return StepRequest(
             run_id=self._writer.run_id,
             step_id=work.step_id,
             key=work.key,
@@ -274,23 +287,25 @@ class Steps:
             redelivery=work.redelivery,
             session=work.earlier.session if work.earlier is not None else None,
         )
-        signal = work.controller.signal
-        if work.call.name == "command" and (denied := await self._permissions.why_not_command(request, signal)):
-            return StepFailed(denied)
-        limit_s = None if work.timeout_s is None else work.timeout_s + work.grace_s
+
+    async def _execute(self, work: _Work, executor: StepExecutor, wake_at_ms: int | None) -> StepOutcome:
+        request = self._request(work, wake_at_ms)
+        limit_s = request.limit_s
         async with time_limit(work.controller, limit_s, self._clock):
             try:
-                return await executor.execute(request, signal)
+                return await executor.execute(request, work.controller.signal)
             except Aborted as aborted:
                 if aborted.reason.kind is not AbortKind.TIMEOUT:
                     raise
-                return StepFailed(Failure(FailureCode.TIMEOUT, f"no result within {limit_s:g} s"))
+                assert limit_s is not None, "only a limit has an end"
+                return StepFailed(out_of_time(limit_s))
             except Exception:
                 log.exception("%s: the executor of step %r broke", self._writer.run_id, work.step_id)
                 return StepFailed(Failure(FailureCode.INFRASTRUCTURE, f"the {work.call.name} executor broke; see log"))
 
     async def _settle(self, work: _Work, outcome: StepOutcome, duration_ms: int) -> None:
         """Journal the outcome; only then the script may have it."""
+        await self._questions.withdraw_left(work.step_id)
         failure: Failure | None = None
         text: str | None = None
         usage = outcome.usage

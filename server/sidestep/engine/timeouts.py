@@ -7,12 +7,18 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from sidestep.model.abort import AbortKind, AbortReason
+from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from sidestep.model.abort import AbortController
     from sidestep.model.ports import Clock
+
+
+def out_of_time(limit_s: float) -> Failure:
+    """What a step fails with that was stopped at its hard limit."""
+    return Failure(FailureCode.TIMEOUT, _no_result(limit_s))
 
 
 @asynccontextmanager
@@ -28,7 +34,7 @@ async def time_limit(controller: AbortController, timeout_s: float | None, clock
 
     async def expire() -> None:
         await clock.sleep(timeout_s)
-        controller.abort(AbortReason(AbortKind.TIMEOUT, detail=f"no result within {timeout_s:g} s"))
+        controller.abort(AbortReason(AbortKind.TIMEOUT, detail=_no_result(timeout_s)))
 
     timer = asyncio.create_task(expire(), name="time limit")
     try:
@@ -60,3 +66,7 @@ async def done_within(seconds: float, work: Awaitable[object], clock: Clock) -> 
         timer.cancel()
         if awaited is not work:
             awaited.cancel()
+
+
+def _no_result(limit_s: float) -> str:
+    return f"no result within {limit_s:g} s"

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DETAIL_CHARS_MAX = 4000
+# What a person can choose from, and reads; a question is durable and goes to the host in one message.
+_OPTIONS_MAX = 20
+_OPTION_CHARS_MAX = 200
 
 
 class AcpClient:
@@ -69,10 +72,13 @@ class AcpClient:
         if call.get("kind", "other") != "other" and call["kind"] not in title:
             # Some agents give only the file, or only the command.
             title = f"{call['kind']}: {title}"
+        offered = [option for option in options if len(option.option_id) <= _OPTION_CHARS_MAX][:_OPTIONS_MAX]
         request = PermissionRequest(
             title,
             _detail(call),
-            tuple(PermissionOption(option.option_id, option.name, option.kind) for option in options),
+            tuple(
+                PermissionOption(option.option_id, option.name[:_OPTION_CHARS_MAX], option.kind) for option in offered
+            ),
         )
         chosen = await self._ask(request, request_id, turn)
         kinds = {option.option_id: option.kind for option in options}

@@ -3,7 +3,8 @@ The files an agent may read and write through us: those below its folder, by rea
 
 A program can open files by itself; this is for agents that ask their client, so that they see no more through it than
 the folder they work in. Blocking, for threads. Invariants: no path leads outside, through `..`, symbolic links or the
-name of the file itself; a reader of a written file sees the old text or the new, whenever we die.
+name of the file itself, also when a folder becomes a link meanwhile (but on Windows, which cannot open below a folder);
+a reader of a written file sees the old text or the new, whenever we die.
 """
 
 from __future__ import annotations
@@ -12,6 +13,14 @@ import contextlib
 import os
 import secrets
 import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_CAN_OPEN_BELOW = os.open in os.supports_dir_fd
+# To open below it; it need not be readable.
+_FOLDER = sum(getattr(os, flag, 0) for flag in ("O_PATH", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
 
 
 class FileRefused(Exception):
@@ -42,8 +51,10 @@ class AgentFiles:
         """
         real = self._inside(path)
         try:
-            # Not following: what was looked at is what is opened. Not blocking: a pipe without a writer would hang.
-            fd = os.open(real, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+            with self._folder_of(real, make=False) as (folder, name):
+                # Not following: what was looked at is what is opened. Not blocking: a pipe without a writer would hang.
+                flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+                fd = os.open(name, flags, dir_fd=folder)
             with os.fdopen(fd, "rb") as file:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise FileRefused(f"{path} is no regular file")
@@ -72,28 +83,13 @@ class AgentFiles:
         if len(data) > self._bytes_max:
             raise FileRefused(f"the text for {path} has more than {self._bytes_max} bytes")
         try:
-            os.makedirs(os.path.dirname(real), exist_ok=True)
-            mode = os.lstat(real).st_mode if os.path.lexists(real) else None
-            if mode is not None and not stat.S_ISREG(mode):
-                raise FileRefused(f"{path} is no regular file")
-            self._replace(real, data, mode)
+            with self._folder_of(real, make=True) as (folder, name):
+                mode = _mode_of(name, folder)
+                if mode is not None and not stat.S_ISREG(mode):
+                    raise FileRefused(f"{path} is no regular file")
+                _replace(name, folder, data, mode)
         except OSError as error:
             raise FileRefused(f"{path} cannot be written: {error.strerror or error}") from error
-
-    def _replace(self, real: str, data: bytes, mode: int | None) -> None:
-        beside = os.path.join(os.path.dirname(real), f".{secrets.token_hex(8)}.tmp")
-        try:
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-                file.write(data)
-                file.flush()
-                if mode is not None:
-                    os.chmod(beside, stat.S_IMODE(mode))
-                os.fsync(file.fileno())
-            os.replace(beside, real)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
 
     def _inside(self, path: str) -> str:
         if "\0" in path:
@@ -102,3 +98,48 @@ class AgentFiles:
         if not real.startswith(os.path.join(self._root, "")):
             raise FileRefused(f"{path} lies outside {self._root}")
         return real
+
+    @contextlib.contextmanager
+    def _folder_of(self, real: str, *, make: bool) -> Generator[tuple[int | None, str]]:
+        """The folder a file stands in, opened step by step from ours, and the file's name in it."""
+        above = os.path.dirname(real)
+        if not _CAN_OPEN_BELOW:
+            if make:
+                os.makedirs(above, exist_ok=True)
+            yield None, real
+            return
+        folder = os.open(self._root, _FOLDER)
+        try:
+            for name in os.path.relpath(above, self._root).split(os.sep):
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=folder)
+                below = os.open(name, _FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            yield folder, os.path.basename(real)
+        finally:
+            os.close(folder)
+
+
+def _mode_of(name: str, folder: int | None) -> int | None:
+    try:
+        return os.lstat(name, dir_fd=folder).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _replace(name: str, folder: int | None, data: bytes, mode: int | None) -> None:
+    beside = os.path.join(os.path.dirname(name), f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder), "wb") as file:
+            file.write(data)
+            file.flush()
+            if mode is not None:
+                os.chmod(beside, stat.S_IMODE(mode), dir_fd=folder)
+            os.fsync(file.fileno())
+        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside, dir_fd=folder)
+        raise

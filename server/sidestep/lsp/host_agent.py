@@ -199,7 +199,7 @@ def _reply(response: Response, bytes_max: int) -> AgentReply:
     Raises:
         AgentFailed: as `_failure` says, or the answer is longer than `bytes_max`, or no result.
     """
-    size = 0 if response.result is None else memoryview(response.result).nbytes
+    size = response.skipped_bytes or (0 if response.result is None else memoryview(response.result).nbytes)
     if size > bytes_max:
         message = f"the host answered with {size} bytes, the limit is {bytes_max}; ask for less"
         raise AgentFailed(Failure(FailureCode.LIMIT, message))

@@ -53,6 +53,11 @@ class StepRequest:
     redelivery: bool = False
     session: str | None = None
 
+    @property
+    def limit_s(self) -> float | None:
+        """The hard limit: what the engine stops it at; None is no limit."""
+        return None if self.timeout_s is None else self.timeout_s + self.grace_s
+
 
 @dataclass(frozen=True)
 class StepSucceeded:

@@ -149,12 +149,21 @@ def _changed(
     return replace_dataclass(decision, question=stored, pending=pending)
 
 
-def answer_problems(
-    question: Question, answer: Any, text: str, schemas: JsonSchemas, bytes_max: int
-) -> tuple[ArgsProblem, ...]:
-    """Why that (`text` is its JSON) is no answer to the question; nothing when it is one."""
-    if len(text) > bytes_max or len(text.encode("utf-8", "surrogatepass")) > bytes_max:
-        return (ArgsProblem("", f"is longer than {bytes_max} bytes"),)
+def encode_answer(
+    question: Question, answer: Any, schemas: JsonSchemas, bytes_max: int
+) -> tuple[str, tuple[ArgsProblem, ...]]:
+    """JSON text of an answer, and why it is none to the question: nothing when it is one."""
+    try:
+        text = canonical_json(answer)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        return "", (ArgsProblem("", f"is no JSON: {error}"),)
+    if size > bytes_max:
+        return text, (ArgsProblem("", f"is longer than {bytes_max} bytes"),)
+    return text, _misfits(question, answer, schemas)
+
+
+def _misfits(question: Question, answer: Any, schemas: JsonSchemas) -> tuple[ArgsProblem, ...]:
     if question.choices:
         ids = [choice.id for choice in question.choices]
         if answer in ids:

@@ -30,6 +30,7 @@ class SessionLimits(msgspec.Struct, frozen=True):
         message_bytes_max: A longer body is skipped and answered `payloadTooLarge`.
         retry_after_ms: What an `overloaded` answer advises.
         bad_frames_max: So many unusable headers in a row end the session.
+        hung_up_wait_s: So long a client that has gone is still answered its initialize, and what it sent after it.
         large_answers_max: So many requests whose answers may be large are served at once; the others wait.
     """
 
@@ -38,6 +39,7 @@ class SessionLimits(msgspec.Struct, frozen=True):
     retry_after_ms: int = 1000
     bad_frames_max: int = 3
     large_answers_max: int = 4
+    hung_up_wait_s: float = 1.5
 
 
 class Gate:

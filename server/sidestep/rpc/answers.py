@@ -74,14 +74,18 @@ class Answers:
             return draining()
         return self._incident(request.method, asyncio.CancelledError("the handler cancelled itself"))
 
-    def _failed(self, method: str, failure: BaseException) -> ResponseError:
+    def refusal(self, failure: BaseException) -> ResponseError | None:
+        """The error that a handler meant by this exception; None for one nobody expected."""
         if isinstance(failure, RpcError):
             return failure.error
         try:
-            return self._map_error(failure) or self._incident(method, failure)
+            return self._map_error(failure)
         except Exception:  # The handler's edge: an error map that fails must not cost the answer.
             log.exception("the error map failed")
-            return self._incident(method, failure)
+            return None
+
+    def _failed(self, method: str, failure: BaseException) -> ResponseError:
+        return self.refusal(failure) or self._incident(method, failure)
 
     def _incident(self, method: str, failure: BaseException) -> ResponseError:
         incident_id = self._new_incident_id()

@@ -53,6 +53,28 @@ def diagnose(body: bytes) -> Message:
     return _judge(cast("dict[str, Any]", value))
 
 
+def answered_id(beginning: bytes) -> RequestId | None:
+    """Whose answer a body of which only the beginning is known will be; None for a request, and when `id` is last."""
+    request_id: RequestId | None = None
+    depth = 0
+    before_last, last = b"", b""
+    for match in _token.finditer(beginning):
+        token = match.group()
+        if depth == 1 and last == b":":
+            if before_last == b'"id"':
+                request_id = _parse_id(token)
+            elif before_last == b'"method"':
+                return None
+            elif before_last in (b'"result"', b'"error"') and token != b"null":
+                return request_id
+        if token[:1] in b"[{":
+            depth += len(token)
+        elif token[:1] in b"]}":
+            depth -= len(token)
+        before_last, last = last, token
+    return None
+
+
 def _judge(message: Mapping[str, Any]) -> Message:
     has_id = "id" in message
     request_id = _as_id(message.get("id"))

@@ -52,6 +52,8 @@ class Response(msgspec.Struct, frozen=True):
     result: Raw | None
     # None also for `"error": null`, which some clients send beside a result.
     error: Raw | None
+    # How long an answer was of which nothing but the id was read; None for one that was read.
+    skipped_bytes: int | None = None
 
 
 class Malformed(msgspec.Struct, frozen=True):

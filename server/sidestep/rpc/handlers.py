@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidestep.rpc.answers import draining
 from sidestep.rpc.envelope import encode_error
-from sidestep.rpc.errors import RpcError
 from sidestep.rpc.router import RequestContext
 
 if TYPE_CHECKING:
@@ -84,10 +83,11 @@ class Handlers:
         async def run() -> None:
             try:
                 await handle()
-            except RpcError as refused:
-                log.info("%s ignored: %s", method, refused)
-            except Exception:  # The handler's edge: a notification has no answer.
-                log.exception("the handler of %s failed", method)
+            except Exception as failure:  # The handler's edge: a notification has no answer.
+                if self._answers.refusal(failure) is None:
+                    log.exception("the handler of %s failed", method)
+                else:
+                    log.info("%s ignored: %s", method, failure)
 
         self._begin(run(), method).add_done_callback(self._tasks.discard)
 

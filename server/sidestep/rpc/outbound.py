@@ -101,9 +101,11 @@ class _ErrorObject(msgspec.Struct):
 def read_result(response: Response, result_type: type[T]) -> T:
     """
     Raises:
-        PeerInvalid: the result does not fit `result_type`, or the error is no error object.
+        PeerInvalid: the result does not fit `result_type`, the error is no error object, or the answer was skipped.
         PeerError: the client answered with an error.
     """
+    if response.skipped_bytes is not None:
+        raise PeerInvalid(f"the client's answer of {response.skipped_bytes} bytes is longer than a message may be")
     try:
         if response.error is None:
             return msgspec.json.decode(response.result or b"null", type=result_type)

@@ -37,7 +37,7 @@ from sidestep.rpc.lifecycle import ALLOWED_BEFORE_INITIALIZED, EndCause, Phase, 
 from sidestep.rpc.outbound import OutboundRequests
 from sidestep.rpc.router import Admission
 from sidestep.rpc.transport import Lane
-from sidestep_protocol.framing import BadFrame, Frame, FrameReader
+from sidestep_protocol.framing import BadFrame, Frame, FrameReader, SkippedFrame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from sidestep.rpc.router import Fallback, RequestContext, Route, Router
     from sidestep.rpc.transport import Outbound
     from sidestep_protocol.errors import ResponseError
+    from sidestep_protocol.framing import SkippedBeginning
 
 T = TypeVar("T")
 
@@ -125,8 +126,10 @@ class Session:
                 if self._heard is not None:
                     self._heard(message)
                 self._take(message)
-            else:
+            elif isinstance(item, SkippedFrame):
                 self._send_error(None, wire_error("payloadTooLarge", f"a message of {item.length} bytes was skipped"))
+            else:
+                self._receive_skipped(item)
 
     def receive_end(self) -> None:
         """Take note that stdin ended."""
@@ -208,11 +211,24 @@ class Session:
             log.error("%d unusable headers in a row", self._bad_frames)
             self.end(EndCause.BAD_FRAMING)
 
+    def _receive_skipped(self, beginning: SkippedBeginning) -> None:
+        """A body that was too long may have been an answer; our request must not wait for ever."""
+        from sidestep.rpc.diagnosis import answered_id
+
+        request_id = answered_id(beginning.data)
+        if request_id in self._questions:
+            self._questions.settle(Response(request_id, None, None, skipped_bytes=beginning.length))
+
     def _take(self, message: Message | EndCause) -> None:
         """A client that does not wait for the initialize result is served in order, after it."""
         if self._phase is not Phase.INITIALIZING:
             self._dispatch(message)
-        elif len(self._held) < self._limits.requests_in_flight_max or isinstance(message, EndCause):
+            return
+        cause = message if isinstance(message, EndCause) else _cause_of(message)
+        if cause is not None:
+            # A store that does not open must not keep a process that nobody needs. The first cause wins.
+            asyncio.get_running_loop().call_later(self._limits.hung_up_wait_s, self.end, cause)
+        if cause is not None or len(self._held) < self._limits.requests_in_flight_max:
             self._held.append(message)
         elif isinstance(message, Request | Malformed):
             self._send_error(message.id, self._gate.overloaded("the server is starting"))
@@ -363,6 +379,10 @@ class Session:
 
     def _send(self, body: bytes) -> None:
         self._outbound.offer(body, Lane.MUST)
+
+
+def _cause_of(message: Message) -> EndCause | None:
+    return EndCause.EXIT if isinstance(message, Notification) and message.method == "exit" else None
 
 
 def _at_once(router: Router, route: Route[Any], serve: Callable[[Any], object], params: msgspec.Raw | None) -> object:

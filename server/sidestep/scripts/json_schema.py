@@ -3,13 +3,14 @@ JSON Schemas that authors write: what an agent's answer, or a person's, has to f
 
 Owns the use of jsonschema-rs, which costs 40 ms to import and is loaded when the first schema is judged. Offline: a
 `$ref` never leaves the schema. Regular expressions take linear time, and know no look-around. A value is measured
-before it is judged: very deep ones would end the process.
+before it is judged: very deep ones would end the process, and the library raises for what is no Unicode.
 
 Source: JSON Schema, draft 2020-12, unless the schema names another in `$schema`.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.problems import ArgsProblem
@@ -25,7 +26,7 @@ _MESSAGE_CHARS_MAX = 500
 
 
 class JsonSchemas:
-    """Judges values; the `JsonSchemas` port. Validators of the last schemas are kept."""
+    """Judges values; the `JsonSchemas` port."""
 
     def __init__(self, depth_max: int) -> None:
         """
@@ -59,6 +60,11 @@ class JsonSchemas:
         """
         if _depth(value, self._depth_max) > self._depth_max:
             return (ArgsProblem("", f"is nested deeper than {self._depth_max} levels"),)
+        try:
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError as error:
+            # Infinity, which 1e999 is read as, or half of a surrogate pair.
+            return (ArgsProblem("", f"is no JSON: {_short(str(error))}"),)
         found: list[ArgsProblem] = []
         for error in _validator(schema).iter_errors(value):
             found.append(ArgsProblem(_pointer(error.instance_path), _short(error.message)))

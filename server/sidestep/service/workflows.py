@@ -24,7 +24,7 @@ from sidestep.model.errors import (
     RunNotFound,
     StartKeyConflict,
 )
-from sidestep.model.questions import answer_problems
+from sidestep.model.questions import encode_answer
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Attention, FailureCode, RunRecord, RunStatus, StepStatus, loads
 from sidestep.model.transitions import RunEvent
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from sidestep.engine.runner import RunnerParts
     from sidestep.model.abort import AbortSignal
     from sidestep.model.ports import IdSource, OwnerRegistry
+    from sidestep.model.questions import Question
     from sidestep.scripts.resolver import ResolvedScript
     from sidestep.service.library import Library
     from sidestep.service.live_outputs import LiveOutputs
@@ -170,6 +171,9 @@ class WorkflowService:
         Raises:
             As `resume`, and ScriptNotFound, ScriptInvalid, ArgsInvalid for the current source.
         """
+        if self._sweep is not None:
+            # What the run left when it ended goes before it begins anew, not afterwards.
+            await asyncio.wait({self._sweep})
         record = await self._continuable(request.run_id)
         if request.current_source:
             if record.is_active:
@@ -216,6 +220,7 @@ class WorkflowService:
         if self._recovery.is_dead(record):
             record = await self._recovery.recover(record)
         await self.store.delete(run_id)
+        await self._swept()
         return record
 
     async def answer(self, interaction_id: str, answer: Any, by: str) -> AnswerGiven:
@@ -233,9 +238,11 @@ class WorkflowService:
         question = await self.store.read_question(interaction_id)
         if question is None:
             raise InteractionNotPending(interaction_id=interaction_id)
-        runner, text = self._parts.runner, canonical_json(answer)
-        problems = answer_problems(question, answer, text, runner.schemas, runner.settings.step_output_bytes_max)
-        if question.is_open and problems:
+        if not question.is_open:
+            return _answered_already(question)
+        runner = self._parts.runner
+        text, problems = encode_answer(question, answer, runner.schemas, runner.settings.step_output_bytes_max)
+        if problems:
             raise AnswerInvalid(interaction_id=interaction_id, problems=problems)
         try:
             await self.store.write(Answer(question.run_id, interaction_id, text, by))
@@ -363,6 +370,16 @@ class WorkflowService:
             auto_resume=request.auto_resume,
             versions=self._parts.versions,
         )
+
+
+def _answered_already(question: Question) -> AnswerGiven:
+    """
+    Raises:
+        InteractionNotPending: nor will it be: it was withdrawn.
+    """
+    if question.answer_json is None:
+        raise InteractionNotPending(interaction_id=question.interaction_id)
+    return AnswerGiven(accepted=False, recorded=question.answer)
 
 
 def _require_root(record: RunRecord) -> None:

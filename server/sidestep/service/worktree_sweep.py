@@ -1,7 +1,8 @@
 """
 Removes what ended runs have left of worktrees and half-applied patches: their process died before it did so itself.
 
-Only runs that completed, failed or are gone: an interrupted one goes on in the worktrees it has.
+Only runs that completed, failed or are gone: an interrupted one goes on in the worktrees it has, unless it is nested
+and its tree has ended.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ async def sweep_worktrees(worktrees: Worktrees, store: RunStore) -> None:
     """Look at every run that has some; one that cannot be read keeps them."""
     for run_id in await worktrees.run_ids():
         try:
-            is_over = (await store.read(run_id)).status in TERMINAL
+            record = await store.read(run_id)
+            root = record if record.is_root else await store.read(record.root_run_id)
+            is_over = record.status in TERMINAL or root.status in TERMINAL
         except RunNotFound:
             is_over = True
         except StoreFault:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from sidestep.model.events import InteractionStatus, encode_body
 from sidestep.model.run import RunStatus, StepStatus
+from sidestep.store.questions import encode_question
 from sidestep.store.rows import search_words
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def put_decision(run: StoredRun, decision: Decision) -> None:
         ValueError (a text that cannot be encoded): nothing was changed.
     """
     encoded = [(event.at_ms, encode_body(event.body)) for event in decision.events]
+    if decision.question is not None:
+        encode_question(decision.question)
     assert not decision.events or decision.events[0].sequence == len(run.events) + 1, "sequences have no gap"
     run.record = decision.record
     run.events.extend(encoded)

@@ -7,11 +7,12 @@ rows of runs: a question costs a person's time, not a commit's.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from sidestep.model.errors import RunNotFound
+from sidestep.model.errors import DataDamaged, RunNotFound
 from sidestep.model.events import InteractionStatus
 from sidestep.model.questions import Question
 from sidestep.store.faults import unreadable_run
@@ -20,6 +21,8 @@ from sidestep.store.rows import UNREADABLE
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+
+log = logging.getLogger("sidestep.store")
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Question)
@@ -42,27 +45,38 @@ def read_question(connection: sqlite3.Connection, interaction_id: str) -> Questi
 
 def open_questions(connection: sqlite3.Connection, run_id: str) -> Sequence[Question]:
     """
-    What waits for an answer in a run, of a root: in its tree; oldest first.
+    What waits for an answer in a run, of a root: in its tree; oldest first. Unreadable ones are passed over (C5).
 
     Raises:
-        RunNotFound, DataDamaged.
+        RunNotFound.
     """
     found = connection.execute("SELECT root_run_id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     if found is None:
         raise RunNotFound(run_id=run_id)
-    questions = [
-        question for _, question in open_of_tree(connection, found[0]) if run_id in (found[0], question.run_id)
-    ]
+    readable = (_question_if_readable(each, stored) for _, each, stored in _open_rows(connection, found[0]))
+    questions = [each for each in readable if each is not None and run_id in (found[0], each.run_id)]
     return sorted(questions, key=lambda question: (question.asked_at_ms, question.interaction_id))
 
 
-def open_of_tree(connection: sqlite3.Connection, root_run_id: str) -> list[tuple[int, Question]]:
-    """(row of the run, question) of every open question of a tree. Raises DataDamaged."""
-    rows = connection.execute(
-        "SELECT run, interaction_id, CAST(record AS BLOB) FROM questions WHERE root_run_id = ? AND is_open",
-        (root_run_id,),
-    ).fetchall()
-    return [(run, _question(interaction_id, record)) for run, interaction_id, record in rows]
+def withdraw_open(connection: sqlite3.Connection, root_run_id: str, run: int | None) -> list[int]:
+    """
+    Close every open question of a tree, or of the one run of it whose row is given, without an answer.
+
+    Returns:
+        The row of its run, for each; those among them that cannot be read are closed, too (C5).
+    """
+    closed: list[int] = []
+    for of_run, interaction_id, stored in _open_rows(connection, root_run_id):
+        if run not in (None, of_run):
+            continue
+        question = _question_if_readable(interaction_id, stored)
+        if question is None:
+            connection.execute("UPDATE questions SET is_open = 0 WHERE interaction_id = ?", (interaction_id,))
+        else:
+            withdrawn = msgspec.structs.replace(question, status=InteractionStatus.WITHDRAWN)
+            put_question(connection, of_run, withdrawn, encode_question(withdrawn))
+        closed.append(of_run)
+    return closed
 
 
 def encode_question(question: Question) -> str:
@@ -81,10 +95,20 @@ def put_question(connection: sqlite3.Connection, run: int, question: Question, e
     connection.execute(_PUT, values)
 
 
-def withdraw_question(connection: sqlite3.Connection, run: int, question: Question) -> None:
-    """Close an open question without an answer."""
-    closed = msgspec.structs.replace(question, status=InteractionStatus.WITHDRAWN)
-    put_question(connection, run, closed, encode_question(closed))
+def _open_rows(connection: sqlite3.Connection, root_run_id: str) -> list[tuple[int, str, bytes]]:
+    """(row of the run, interaction id, question as stored) of what is open in a tree."""
+    return connection.execute(
+        "SELECT run, interaction_id, CAST(record AS BLOB) FROM questions WHERE root_run_id = ? AND is_open",
+        (root_run_id,),
+    ).fetchall()
+
+
+def _question_if_readable(interaction_id: str, stored: bytes) -> Question | None:
+    try:
+        return _question(interaction_id, stored)
+    except DataDamaged:
+        log.exception("a question is unreadable", extra={"interaction_id": interaction_id})
+        return None
 
 
 def _question(interaction_id: str, stored: bytes) -> Question:

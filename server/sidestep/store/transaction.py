@@ -25,7 +25,7 @@ from sidestep.model.replay_key import hash_text
 from sidestep.model.run import ACTIVE, STOPPED, RunRecord, RunStatus, StepStatus
 from sidestep.model.writes import Answer, Ask, Withdraw
 from sidestep.store.notices import Notices
-from sidestep.store.questions import encode_question, open_of_tree, put_question, read_question, withdraw_question
+from sidestep.store.questions import encode_question, put_question, read_question, withdraw_open
 from sidestep.store.row_cache import RowCache
 from sidestep.store.rows import encode_event_body, encode_record, inputs_of, pack_text, search_words
 
@@ -169,12 +169,12 @@ class Tables:
             )
         if decision.question is not None and encoded is not None:
             put_question(self._connection, row.run, decision.question, encoded)
-        others = self._recount(record, root, decision)
+        others = self._recount(row.run, record, root, decision)
         if decision.stops_members:
             others += self._stop_members(after, now_ms)
         return Applied(after, (Committed(after, decision.events), *others))
 
-    def _recount(self, record: RunRecord, root: RunRecord, decision: Decision) -> list[Committed]:
+    def _recount(self, run: int, record: RunRecord, root: RunRecord, decision: Decision) -> list[Committed]:
         """Withdraw what the decision closes, and bring the counts of the other rows of the tree into line."""
         told: list[Committed] = []
         counted, pending = root, decision.pending
@@ -182,19 +182,25 @@ class Tables:
             # An automatic resume of the tree has made progress.
             counted = replace(counted, automatic_resumes=0)
         if decision.withdraws_questions:
-            for run, question in open_of_tree(self._connection, root.run_id):
-                if not record.is_root and question.run_id != record.run_id:
-                    continue
-                withdraw_question(self._connection, run, question)
-                pending -= 1
-                member = self._rows.row(question.run_id).record
-                if member.run_id != record.run_id and member.pending:
-                    told.append(self._changed(replace(member, pending=0)))
+            closed = withdraw_open(self._connection, root.run_id, None if record.is_root else run)
+            pending -= len(closed)
+            for member in sorted({*closed} - {run}):
+                told += self._uncounted(member)
         if not record.is_root:
             counted = replace(counted, pending=max(0, counted.pending + pending))
             if counted != root:
                 told.append(self._changed(counted))
         return told
+
+    def _uncounted(self, run: int) -> list[Committed]:
+        """The row of a nested run whose questions were closed with its root; none when it cannot be read (C5)."""
+        (run_id,) = self._connection.execute("SELECT run_id FROM runs WHERE run = ?", (run,)).fetchone()
+        try:
+            member = self._rows.row(run_id).record
+        except DataDamaged:
+            log.exception("a nested run is unreadable", extra={"run_id": run_id})
+            return []
+        return [self._changed(replace(member, pending=0))]
 
     def _changed(self, record: RunRecord) -> Committed:
         """Put a row that changes without an event."""

@@ -123,3 +123,28 @@ def test_files_have_a_limit_both_ways(folder: Path) -> None:
     with pytest.raises(FileRefused, match="more than 10 bytes"):
         files.write("b.txt", "ü" * 6)
     assert os.listdir(folder) == ["a.txt"]
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at a path and its opening a program may put a link in the place of a folder above."""
+    (folder / "sub").mkdir()
+    (folder / "sub" / "secret").write_text("mine")
+    files = AgentFiles(str(folder), 100)
+    realpath = os.path.realpath
+
+    def looked_at(path: str) -> str:
+        found = realpath(path)
+        os.rename(folder / "sub", folder / "away")
+        (folder / "sub").symlink_to(folder.parent)
+        return found
+
+    for ask in (lambda: files.read("sub/secret", None, None), lambda: files.write("sub/secret", "overwritten")):
+        with monkeypatch.context() as patched:
+            patched.setattr(os.path, "realpath", looked_at)
+            with pytest.raises(FileRefused):
+                ask()
+        os.unlink(folder / "sub")
+        os.rename(folder / "away", folder / "sub")
+    assert (folder.parent / "secret").read_text() == "secret"
+    assert sorted(os.listdir(folder.parent)) == ["secret", "work"]
+    assert os.listdir(folder / "sub") == ["secret"]

@@ -47,6 +47,7 @@ class MemoryWire:
 
     fallback: Fallback | None = None
     requests_in_flight_max: int = 8
+    hung_up_wait_s: float = PATIENCE_S
     is_congested: bool = False
     sent: list[dict[str, Any]] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
@@ -70,7 +71,11 @@ class MemoryWire:
             fallback=self.fallback,
             map_error=_map_error,
             new_incident_id=lambda: f"incident-{next(self._incidents)}",
-            limits=SessionLimits(requests_in_flight_max=self.requests_in_flight_max, message_bytes_max=1 << 20),
+            limits=SessionLimits(
+                requests_in_flight_max=self.requests_in_flight_max,
+                message_bytes_max=1 << 20,
+                hung_up_wait_s=self.hung_up_wait_s,
+            ),
         )
 
     # -- The outbound side
@@ -212,6 +217,8 @@ class MemoryWire:
         self.told.append(params)
         if params.get("fail"):
             raise ZeroDivisionError
+        if params.get("refuse"):
+            raise RunNotFound("refuse")
 
     async def _initialize(self, params: msgspec.Raw | None) -> object:
         if self.initialize_gate is not None:

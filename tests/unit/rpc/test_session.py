@@ -85,6 +85,21 @@ async def test_w18_the_end_of_stdin_waits_for_a_slow_initialize() -> None:
     assert (end.cause, end.exit_code) == (EndCause.EOF, 0)
 
 
+@pytest.mark.parametrize("end", ["stdin", "exit"])
+async def test_w18_a_host_that_has_gone_is_not_kept_by_an_initialize_that_hangs(end: str) -> None:
+    """The store may be locked, or stand on a disk that does not answer."""
+    wire = MemoryWire(initialize_gate=asyncio.Event(), hung_up_wait_s=0.01)
+    wire.send({"id": 1, "method": "initialize"}, {"id": 2, "method": "test/echo"})
+    if end == "stdin":
+        wire.session.receive_end()
+    else:
+        wire.send({"method": "exit"})
+    ended = await asyncio.wait_for(wire.session.wait_ended(), 5)
+    assert (ended.cause, ended.exit_code) == (EndCause.EOF if end == "stdin" else EndCause.EXIT, 1)
+    await wire.session.aclose(0.01)
+    assert [(m["id"], "error" in m) for m in wire.sent if "id" in m] == [(1, True), (2, True)]
+
+
 async def test_what_waited_for_initialize_when_the_session_ended_is_refused_not_started() -> None:
     wire = MemoryWire(initialize_gate=asyncio.Event())
     wire.send({"id": 1, "method": "initialize"}, {"id": 2, "method": "test/echo"})
@@ -293,6 +308,19 @@ async def test_a_failing_notification_handler_is_logged_and_harms_nothing(caplog
     assert any("test/tell ignored" in record.getMessage() for record in caplog.records)
 
 
+async def test_a_notification_that_is_refused_for_a_known_reason_is_no_incident(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A host that shuts down while what serves it is still being loaded has done nothing wrong."""
+    caplog.set_level(logging.INFO)
+    wire = await MemoryWire().ready()
+    wire.send({"method": "test/tell", "params": {"refuse": True}}, {"method": "test/tell", "params": {"fail": True}})
+    await wire.fence()
+    (refused, failed) = [record for record in caplog.records if "test/tell" in record.getMessage()]
+    assert (refused.levelname, refused.exc_info) == ("INFO", None)
+    assert (failed.levelname, bool(failed.exc_info)) == ("ERROR", True)
+
+
 # -- Order and limits
 
 
@@ -388,6 +416,44 @@ async def test_w25_error_and_garbage_answers_are_told_apart(answer: dict[str, An
     with pytest.raises(PeerError) as caught:
         await task
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '{"jsonrpc":"2.0","id":ID,"result":{"text":"',
+        '{ "id" : ID, "jsonrpc": "2.0", "result" : "',
+        '{"error":null,"id":ID,"result":[["',
+        '{"id":ID,"error":{"code":1,"message":"',
+    ],
+)
+async def test_w25_an_answer_longer_than_a_message_may_be_settles_its_question(head: str) -> None:
+    wire = await MemoryWire().ready()
+    task, number = await question(wire)
+    wire.send(head.replace("ID", f'"{number}"').encode() + b"x" * (1 << 20))
+    with pytest.raises(PeerInvalid, match=r"answer of \d+ bytes"):
+        await task
+    check_error(wire.responses(None)[0], -32600, "payloadTooLarge")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '{"id":ID,"method":"test/echo","params":{"result":"',
+        '{"result":{"id":ID,"result":"',
+        '{"result":"\\",\\"id\\":ID,\\"result\\":1',
+        '{"id":"nobody","result":"',
+        '[{"id":ID,"result":"',
+        '{"id":ID,"params":{"result":"',
+        "",
+    ],
+)
+async def test_w25_a_long_message_that_is_no_answer_settles_nothing(head: str) -> None:
+    wire = await MemoryWire().ready()
+    task, number = await question(wire)
+    wire.send(head.replace("ID", f'"{number}"').encode() + b"x" * (1 << 20))
+    wire.send({"id": number, "result": 5})
+    assert await task == 5
 
 
 async def test_w25_a_result_lost_in_javascript_is_null() -> None:

@@ -11,13 +11,24 @@ from sidestep.model.errors import DataDamaged, RunNotFound
 from sidestep.model.ports import RunFilter
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import RunStatus
-from sidestep.model.writes import Recover
+from sidestep.model.writes import Ask, Finish, Recover
 from sidestep.service.recovery import Recovery
 from sidestep.service.watch_pace import WatchPace
 from sidestep.settings import Settings
 from sidestep.store.location import StoreLocation
 from sidestep.store.sqlite import SqliteRunStore
-from tests.contract.stores import OWNER, SOURCE, completed, interrupt, logged, new_run, running, stopped
+from tests.contract.stores import (
+    OWNER,
+    SOURCE,
+    completed,
+    interrupt,
+    logged,
+    new_child,
+    new_run,
+    question,
+    running,
+    stopped,
+)
 from tests.support.fake_clock import FakeClock
 from tests.support.service_harness import LivingOwners
 
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from sidestep.model.ports import Committed
     from sidestep.model.run import RunRecord
 
 
@@ -228,3 +240,33 @@ async def test_c5_a_run_damaged_while_it_is_recovered_keeps_no_other_from_it(tmp
         store.seen = seen
         recovery = Recovery(store, LivingOwners("owner-z", dead={OWNER.owner_id}), FakeClock(), WatchPace(store.watch))
         assert [record.run_id for record in await recovery.recover_dead()] == [seen[0].run_id, seen[2].run_id]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE questions SET record = '{' WHERE run = 2",
+        "UPDATE questions SET record = CAST(X'FFFE' AS TEXT) WHERE run = 2",
+        "UPDATE runs SET record = '{' WHERE run = 2",
+    ],
+)
+async def test_c5_a_damaged_question_or_nested_run_does_not_keep_its_tree_from_ending(
+    tmp_path: Path, damage: str
+) -> None:
+    """C5, P7: the end is told and answered as any other, and every question is closed with it."""
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        root = await running(store, 1)
+        child, _ = await store.create(new_child(2, root), SOURCE)
+        for record in (root, child):
+            await store.write(Ask(record.run_id, 1, question(record)))
+    spoil(path, damage)
+    async with make(path) as store:
+        told: list[Committed] = []
+        store.listen(told.append)
+        ended = await store.write(Finish(root.run_id, 1))
+        assert (ended.status, ended.pending) == (RunStatus.COMPLETED, 0)
+        assert (root.run_id, RunStatus.COMPLETED) in [(each.record.run_id, each.record.status) for each in told]
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM questions WHERE is_open").fetchone() == (0,)
+    connection.close()
