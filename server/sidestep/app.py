@@ -23,7 +23,7 @@ from sidestep.executors.apply_patch import ApplyPatchExecutor
 from sidestep.executors.command import CommandExecutor
 from sidestep.executors.git import Git
 from sidestep.executors.step_worktrees import StepWorktrees
-from sidestep.model.agents import PermissionPolicy
+from sidestep.model.agents import PermissionPolicy, PermissionRule
 from sidestep.model.errors import Draining
 from sidestep.runtime.sandbox import MontySandbox, versions
 from sidestep.scripts.agent_config import USER_FILE, AgentConfigReader
@@ -79,7 +79,7 @@ class Application:
             finder, ScriptResolver(finder, settings), TrustList(self.trust_path), SessionTrust(), settings
         )
         self.agent_config = AgentConfigReader(self.user_workflows.with_name(USER_FILE), self.library.is_trusted)
-        # What a host adds once it is heard: agents that are the host, and whether a person can be asked.
+        # What a host adds once it is heard: agents that are the host, and whether a question can be answered.
         self.host_agents: HostAgents = no_host
         self.can_ask = False
         self._environ = environ
@@ -175,9 +175,15 @@ class Application:
             asyncio.sleep,
         )
         return AgentParts(
-            registry, worktrees, self._permission_policy, asyncio.Semaphore(self.settings.agents_running_max)
+            registry, worktrees, self._permission_rule, asyncio.Semaphore(self.settings.agents_running_max)
         )
 
-    def _permission_policy(self, folder: str) -> PermissionPolicy:
-        policy = self.agent_config(folder).permission_policy or PermissionPolicy.ALLOW
-        return PermissionPolicy.DENY if policy is PermissionPolicy.ASK and not self.can_ask else policy
+    def _permission_rule(self, folder: str) -> PermissionRule:
+        configuration = self.agent_config(folder)
+        problem = configuration.permission_problem
+        return PermissionRule(
+            configuration.permission_policy or PermissionPolicy.ALLOW,
+            configuration.permission_where,
+            None if problem is None else str(problem),
+            self.can_ask,
+        )

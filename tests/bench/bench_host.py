@@ -69,7 +69,7 @@ def connected(app: Application, answers: Answers) -> Connection:
         return None
 
     async def load() -> WorkflowParts:
-        return WorkflowParts(app.service, lambda: app.opened, app.library, lambda offer: None)
+        return WorkflowParts(app.service, lambda: app.opened, app.library, lambda offer: None, lambda folder: ())
 
     parts = ConnectionParts(
         stored_id=no_stored_id,

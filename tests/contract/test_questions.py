@@ -50,7 +50,7 @@ async def test_p7_asking_twice_asks_once(backend: Backend) -> None:
         assert again.pending == 1
         assert (await kinds(store, record.run_id))[2:] == ["interaction"]
         (opened,) = await store.open_questions(record.run_id)
-        assert opened == replace(asked, asked_at_ms=opened.asked_at_ms)
+        assert opened == replace(asked, asked_at_ms=opened.asked_at_ms, sequence=3)
         assert await store.read_question(asked.interaction_id) == opened
 
 
@@ -142,6 +142,21 @@ async def test_p7_the_root_counts_the_questions_of_its_tree(backend: Backend) ->
         await put(store, child, "k3")
         await store.write(Finish(child.run_id, 1))
         assert [(await store.read(each.run_id)).pending for each in (root, child)] == [1, 0]
+
+
+async def test_open_questions_stand_in_the_order_they_were_asked_within_one_millisecond(backend: Backend) -> None:
+    """P7: the backend's clock stands still."""
+    async with backend.store() as store:
+        record = await running(store, 1)
+        asked = [await put(store, record, f"k{number}") for number in range(8)]
+        ids = [each.interaction_id for each in asked]
+        assert ids != sorted(ids), "the order of the ids is another one"
+        assert [each.interaction_id for each in await store.open_questions(record.run_id)] == ids
+        await store.write(Withdraw(record.run_id, 1, ids[0]))
+        await store.write(Ask(record.run_id, 1, asked[0]))
+        again = await store.open_questions(record.run_id)
+        assert [each.interaction_id for each in again] == [*ids[1:], ids[0]]
+        assert len({each.asked_at_ms for each in again}) == 1
 
 
 async def test_p7_a_deleted_run_takes_its_questions_along(backend: Backend) -> None:

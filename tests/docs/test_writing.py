@@ -6,12 +6,14 @@ import __future__
 import ast
 import inspect
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import sidestep
 from sidestep.executors.agent_catalog import AgentCatalog
+from sidestep.model.agent_settings import AgentSettings, parse_agent, why_unusable
 from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.bridge import STEP_ID_CHARS_MAX
 from sidestep.scripts.agent_config import AgentConfigReader
@@ -184,4 +186,35 @@ def test_a_configuration_it_shows_is_one(fence: Fence, tmp_path: Path) -> None:
     catalog = AgentCatalog(lambda _: read, "", host_does_tasks=lambda: False)
     for name in read.agents:
         assert "cannot be used: " + str(path) not in catalog.look_up(name, str(tmp_path))[1]
-    assert read.permission_policy is not None
+    assert (read.permission_policy is not None) == ("[permissions]" in fence.body)
+
+
+def test_every_setting_of_an_agent_is_told_with_an_example_that_is_read() -> None:
+    rows = table_rows(sections(WRITING)["Every setting of an agent"])
+    assert {row[0].strip("`") for row in rows} == AgentSettings.names()
+    for row in rows:
+        table = tomllib.loads(row[2].strip("`"))
+        assert list(table) == [row[0].strip("`")]
+        assert parse_agent(table)[1] is None, row[2]
+
+
+@pytest.mark.parametrize("kind", ["acp", "cli"])
+def test_settings_are_told_for_the_kinds_that_take_them(kind: str) -> None:
+    complete: dict[str, Any] = {"kind": kind, "command": "x", "args": ["{report_file}"], "output_format": "json"}
+    for row in table_rows(sections(WRITING)["Every setting of an agent"]):
+        name, kinds = row[0].strip("`"), row[1].split(", ")
+        if name in {"kind", "preset", "schema"}:
+            continue
+        base = complete if kind == "cli" else {"kind": kind, "command": "x"}
+        settings, problem = parse_agent({**base, **tomllib.loads(row[2].strip("`"))})
+        assert problem is None
+        assert settings is not None
+        taken = "means nothing" not in (why_unusable(settings) or "")
+        assert taken == (kind in kinds or kinds == ["all"]), name
+
+
+def test_the_agents_it_shows_are_whole_and_one_of_each_kind_of_program() -> None:
+    (fence,) = fences(WRITING, "toml", "agents")
+    agents = {name: parse_agent(table) for name, table in tomllib.loads(fence.body)["agents"].items()}
+    assert [settings and why_unusable(settings) for settings, _ in agents.values()] == [None, None]
+    assert [settings and settings.kind for settings, _ in agents.values()] == ["acp", "cli"]

@@ -179,13 +179,16 @@ def test_p7_with_the_policy_to_allow_nobody_is_asked(project: Project) -> None:
     assert project.code() == RIGHT
 
 
-@pytest.mark.parametrize("policy", ["deny", "ask"])
-def test_p7_where_nothing_is_allowed_or_nobody_can_be_asked_it_is_refused_before_an_agent_is_paid(
-    project: Project, policy: str
+@pytest.mark.parametrize(
+    ("policy", "code", "says"),
+    [("deny", 1, "the tests cannot be run: the permission policy denies commands"), ("ask", 4, "sidestep runs answer")],
+)
+def test_p7_where_nothing_is_allowed_or_nobody_is_there_it_stops_before_an_agent_is_paid(
+    project: Project, policy: str, code: int, says: str
 ) -> None:
     project.agent("worker", "asking_permission")
     project.configure(f'[permissions]\npolicy = "{policy}"\n')
     said = project.cli(*project.words)
-    assert said.exit == 1
-    assert "the tests cannot be run: the permission policy denies commands" in said.err
+    assert said.exit == code
+    assert says in said.err
     assert not project.calls.exists()

@@ -51,6 +51,13 @@ from sidestep import ask, parallel
 async def main():
     return " and ".join(await parallel([ask("One?", id="one"), ask("Two?", id="two", choices=["-x", "y"])]))
 '''
+TWICE = '''
+"""Have another workflow ask, twice."""
+from sidestep import parallel, workflow
+
+async def main():
+    await parallel([workflow("ship", id="first"), workflow("ship", id="second")])
+'''
 PARENT = '''
 """Have another workflow ask."""
 from sidestep import workflow
@@ -160,13 +167,13 @@ def test_p7_without_a_terminal_the_run_is_interrupted_and_the_printed_commands_w
     assert (said.exit, said.out) == (4, "")
     assert (run["status"], run["reason"], run["pending"]) == ("interrupted", "user", 1)
     assert "Ship it?" in said.err
-    answers, resumes = commands_in(said.err, "answer"), commands_in(said.err, "resume")
+    answers, on = commands_in(said.err, "answer"), commands_in(said.err, "continue")
     assert answers == [["runs", "answer", run["runId"], "yes"], ["runs", "answer", run["runId"], "no"]]
-    assert resumes == [["runs", "resume", run["runId"]]]
+    assert on == [["runs", "continue", run["runId"]]]
     answered = cli(*answers[1])
     assert (answered.exit, answered.out) == (0, "Answered.\n")
-    assert commands_in(answered.err, "resume") == resumes
-    done = cli(*resumes[0])
+    assert commands_in(answered.err, "continue") == on
+    done = cli(*on[0])
     assert (done.exit, done.out) == (0, "shipped: no\n")
     assert calls(cli) == 1, "what was finished is not done again"
     events = cli("runs", "events", "last", "--json").lines
@@ -175,6 +182,17 @@ def test_p7_without_a_terminal_the_run_is_interrupted_and_the_printed_commands_w
         ("asked", None, None),
         ("answered", "no", "terminal"),
     ]
+
+
+def test_p7_the_outcome_as_json_tells_what_it_waits_for(cli: CommandLine) -> None:
+    said = cli("run", "ship", "--json")
+    (outcome,) = said.lines
+    assert (said.exit, outcome["status"]) == (4, "interrupted")
+    assert outcome["pending"] == json.loads(cli("runs", "show", "last", "--json").out)["pending"]
+    assert [question["title"] for question in outcome["pending"]] == ["Ship it?"]
+    assert cli("runs", "answer", "last", "yes").exit == 0
+    (outcome,) = cli("runs", "continue", "last", "--json").lines
+    assert "pending" not in outcome
 
 
 def test_p7_resumed_without_an_answer_it_is_interrupted_again_and_not_asked_again(cli: CommandLine) -> None:
@@ -203,6 +221,7 @@ def test_open_questions_are_shown_and_listed(cli: CommandLine) -> None:
     shown = cli("runs", "show", "last").out
     assert "Open questions (2):" in shown
     assert "Ship it?" not in shown
+    assert shown.index("One? (one)") < shown.index("Two? (two)"), "as they were asked, with their steps"
     assert {tuple(words[:3]) for words in commands_in(shown, "answer")} == {("runs", "answer", run["runId"])}
     assert all("--interaction" in words for words in commands_in(shown, "answer"))
     assert "2 questions" in cli("runs", "list").out
@@ -225,9 +244,61 @@ def test_of_several_questions_one_is_named_and_every_printed_command_works(cli: 
     assert cli("runs", "resume", "last").out == "mine and -x\n"
 
 
+def test_of_several_questions_one_is_named_by_its_step(cli: CommandLine) -> None:
+    ask_both(cli)
+    assert cli("runs", "answer", "last", "mine", "--interaction", "one").out == "Answered.\n"
+    unknown = cli("runs", "answer", "last", "mine", "--interaction", "three")
+    assert (unknown.exit, "three is no open question" in unknown.err) == (5, True)
+    late = cli("runs", "answer", "last", "other", "--interaction", "one")
+    assert (late.exit, late.err.splitlines()[0]) == (5, 'It had been answered already: "mine"')
+    assert cli("runs", "answer", "last", "y", "--interaction", "two").exit == 0
+    assert cli("runs", "continue", "last").out == "mine and y\n"
+
+
+def test_a_step_that_asks_in_several_runs_names_no_question(cli: CommandLine) -> None:
+    cli.script("twice", TWICE)
+    with RawClient.spawn(store=cli.store) as client:
+        client.initialize(folders=[cli.folder])
+        client.request("workflow/start", {"script": {"name": "twice"}, "mode": "background"})
+        client.expect(_pending(2))
+        assert client.shut_down() == 0
+    said = cli("runs", "answer", "last", "yes", "--interaction", "ship")
+    assert (said.exit, "2 open questions" in said.err) == (2, True)
+    listed = said.err.partition("open questions")[2]
+    for words in [words for words in commands_in(listed, "answer") if "yes" in words]:
+        assert cli(*words).exit == 0
+
+
+def test_p7_a_second_answer_by_the_run_alone_is_told_the_first(cli: CommandLine) -> None:
+    cli("run", "parent")
+    assert cli("runs", "answer", "last", "no").exit == 0
+    late = cli("runs", "answer", "last", "yes")
+    assert (late.exit, late.out) == (5, "")
+    assert "has no open question" in late.err
+    assert 'Its last one was answered already: "no"' in late.err
+    (words,) = [shlex.split(found)[1:] for found in re.findall(r"`(sidestep runs show .*)`", late.err)]
+    for shown in (cli(*words).out, cli("runs", "show", "last").out):
+        assert '\nAnswered questions:\n  Ship it? (ship): "no", by terminal\n' in shown
+    assert "Answered questions" not in cli("runs", "show", _started(cli, "form")).out
+
+
+def _started(cli: CommandLine, name: str) -> str:
+    (outcome,) = cli("run", name, "--json").lines
+    return str(outcome["runId"])
+
+
+def test_a_schema_is_shown_wherever_its_question_is(cli: CommandLine) -> None:
+    line = '  JSON that fits {"maximum":9,"type":"integer"}\n'
+    said = cli("run", "form")
+    assert f"\nWhich port? (port)\n{line}" in said.err
+    assert line in cli("runs", "show", "last").out
+    assert line in cli("runs", "answer", "last").err
+
+
 def test_answers_are_numbers_words_json_and_text_and_the_wrong_ones_are_refused(cli: CommandLine) -> None:
     cli("run", "form")
-    for wrong, why in (("x", "is not JSON"), ("12", "maximum"), ('"7"', "integer"), ("NaN", "is not JSON")):
+    no_json = "  the answer: not JSON; texts need quotes\n"
+    for wrong, why in (("x", no_json), ("12", "maximum"), ('"7"', "the answer: "), ("NaN", no_json)):
         said = cli("runs", "answer", "last", wrong)
         assert (said.exit, said.out) == (2, "")
         assert why in said.err
@@ -269,12 +340,15 @@ def test_p7_at_a_terminal_the_person_is_asked_until_the_answer_fits(cli: Command
         person.until("Which port?")
         person.until("Answer: ")
         person.type("twelve\n")
-        person.until("is not JSON")
+        person.until("the answer: not JSON; texts need quotes")
         person.until("Answer: ")
         person.type("12\n")
         person.until("Answer: ")
         person.type("7\n")
         person.until("Why?")
+        for nothing in ("\n", " \n"):
+            person.until("Answer: ")
+            person.type(nothing)
         person.until("Answer: ")
         person.type("because ü\n")
         assert person.end() == (0, "7: because ü\n")
@@ -295,7 +369,7 @@ def test_p7_another_process_answers_the_run_that_waits_at_a_terminal(cli: Comman
     with terminal(cli, "run", "ship") as person:
         person.until("Number or words: ")
         assert cli("runs", "answer", "last", "yes").exit == 0
-        person.until("Answered by terminal.")
+        person.until("Answered in another terminal.")
         assert person.end() == (0, "shipped: yes\n")
 
 

@@ -166,9 +166,36 @@ def test_doctor_paths_names_the_places_and_makes_nothing(tmp_path: Path) -> None
     paths = {line.split("  ")[0]: line.rpartition("  ")[2] for line in said.out.splitlines()}
     assert paths["store"] == str(cli.store)
     assert paths["trust"] == str(cli.store.parent / "trust.json")
-    assert set(paths) == {"store", "outputs", "results", "owners", "trust", "your workflows", "incidents"}
+    beside = {"outputs", "results", "worktrees", "owners"}
+    assert set(paths) == {"store", *beside, "trust", "your workflows", "your agents", "incidents"}
+    assert {name: paths[name] for name in beside} == {name: f"{cli.store}-{name}" for name in beside}
+    assert paths["your agents"].endswith("config.toml")
     assert all(path.startswith(str(tmp_path)) for path in paths.values())
     assert sorted(os.listdir(tmp_path)) == [cli.folder.name]
+
+
+def test_last_in_a_folder_without_runs_is_told_in_words(cli: CommandLine) -> None:
+    said = cli("runs", "show", "last")
+    assert (said.exit, said.out) == (5, "")
+    assert said.err.splitlines()[0] == f"sidestep: there is no run yet in {cli.folder}, so there is no last one."
+
+
+def test_resume_of_a_script_that_failed_itself_names_a_command_that_works(cli: CommandLine) -> None:
+    """N1, J7"""
+    path = cli.script("good", GOOD.replace('return "good"', "{}['k']"))
+    assert cli("run", "good").exit == 1
+    refused = cli("runs", "resume", "last")
+    assert refused.exit == 2
+    (line,) = [line for line in refused.err.splitlines() if "sidestep runs" in line]
+    path.write_text(GOOD)
+    assert cli(*line.partition("sidestep ")[2].split()).out == "good\n"
+
+
+@pytest.mark.parametrize("words", ["5", "soon", "1.5h"])
+def test_a_length_of_time_is_asked_for_with_all_its_units(cli: CommandLine, words: str) -> None:
+    said = cli("run", "good", "--deadline", words)
+    assert said.exit == 2
+    assert "a number and s, m (minutes), h, d or w, as 90s or 2h" in " ".join(said.err.split())
 
 
 def completed(cli: CommandLine, *words: str) -> list[str]:

@@ -232,21 +232,26 @@ def test_agents_of_the_initialization_options_hold_before_the_projects(desk: Des
 
 
 @pytest.mark.parametrize(
-    ("said", "capability", "ends"),
+    ("project", "said", "capability", "ends"),
     [
-        (None, {}, "failed"),
-        ("allow", {}, "completed"),
-        ("deny", {"interaction": True}, "failed"),
-        ("ask", {}, "failed"),
-        ("ask", {"interaction": True}, "asked"),
+        ("deny", None, {}, "failed"),
+        ("deny", "allow", {}, "failed"),
+        ("deny", "ask", {"interaction": True}, "failed"),
+        ("allow", "deny", {"interaction": True}, "failed"),
+        ("allow", None, {}, "completed"),
+        ("allow", "ask", {}, "failed"),
+        ("allow", "ask", {"interaction": True}, "asked"),
+        ("ask", "allow", {"interaction": True}, "asked"),
     ],
     ids=str,
 )
-def test_p7_a_policy_that_is_not_said_is_the_projects(desk: Desk, said: str | None, capability: Any, ends: str) -> None:
-    """The project denies; a host that says nothing says not "allow"; one that cannot be asked is not waited for."""
+def test_p7_the_stricter_policy_of_host_and_project_holds(
+    desk: Desk, project: str, said: str | None, capability: Any, ends: str
+) -> None:
+    """A host that says nothing says not "allow"; one that cannot be asked is not waited for."""
     config = desk.folder / ".sidestep" / "config.toml"
     config.parent.mkdir()
-    config.write_text('[permissions]\npolicy = "deny"\n')
+    config.write_text(f'[permissions]\npolicy = "{project}"\n')
     with desk.connect(options={} if said is None else {"permissionPolicy": said}, **capability) as client:
         number = start(client, COMMAND)
         if ends == "asked":

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidestep.model.agents import AgentReply, PermissionOption, PermissionPolicy, PermissionRequest
-from sidestep.model.events import InteractionChanged, StepChanged, TimeLimitReached, ValidationFailed
+from sidestep.model.events import InteractionChanged, Logged, StepChanged, TimeLimitReached, ValidationFailed
 from sidestep.model.run import FailureCode, RunStatus, StepStatus
 from sidestep.model.usage import Usage
-from sidestep.model.writes import Finish, Interrupt, Suspend
+from sidestep.model.writes import Finish, Interrupt, Release, Suspend
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
 from tests.contract.stores import SOURCE, new_child, running
@@ -107,6 +107,36 @@ async def test_v1_three_attempts_in_all(tmp_path: Path) -> None:
         assert "after 3 attempts" in message
         assert "/blockers/0" in message
         assert len(agent.prompts) == 3
+
+
+async def test_v1_what_was_said_instead_of_an_answer_is_told_and_logged(tmp_path: Path) -> None:
+    """V1: whose it was, what was wrong and how it began, in the failure and in one line for each; long ones are cut."""
+    log_in = "Please log in first." + "x" * 100_000
+    async with Harness(tmp_path) as h:
+        h.agents.agents.add(ScriptedAgent("tester", says("No."), says("Not now."), says(log_in)))
+        record = await h.completed(SCHEMA)
+        message = result(record)[1]
+        assert message.startswith(
+            "no answer of agent 'tester' fits the schema after 3 attempts; the last: the answer: "
+        )
+        assert "it said: Please log in first.xxx" in message
+        assert message.count("x") < 510
+        lines = [line for line in await bodies(h, record.run_id, Logged) if line.origin == "sidestep"]
+        assert [(line.level, line.message.partition("it said: ")[2][:9]) for line in lines] == [
+            ("warning", "No."),
+            ("warning", "Not now."),
+            ("warning", "Please lo"),
+        ]
+        assert "step 'review': an answer of agent 'tester' does not fit (attempt 1 of 3)" in lines[0].message
+        assert len(lines[2].message) < 1000
+
+
+async def test_v1_a_refused_answer_is_logged_also_when_a_later_one_fits(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        h.agents.agents.add(ScriptedAgent("tester", fenced(BAD), fenced(GOOD)))
+        record = await h.completed(SCHEMA)
+        (line,) = await bodies(h, record.run_id, Logged)
+        assert "/blockers/0" in line.message
 
 
 @pytest.mark.parametrize("spent", [1, 2, 3])
@@ -457,6 +487,61 @@ async def test_p7_the_policy_that_denies_runs_no_command(tmp_path: Path) -> None
         h.agents.policy = PermissionPolicy.DENY
         record = (await h.start()).record
         assert (record.status, h.commands.calls) == (RunStatus.FAILED, [])
+        assert record.error is not None
+        assert record.error.message.endswith(
+            'the permission policy denies commands: true. The policy is deny, set by config.toml:2; write "ask" or '
+            '"allow" there to permit it'
+        )
+
+
+async def test_p7_where_nobody_can_be_asked_a_command_is_denied_with_the_reason(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        h.agents.policy, h.agents.can_ask = PermissionPolicy.ASK, False
+        record = (await h.start(COMMAND)).record
+        assert (record.status, record.pending, h.commands.calls) == (RunStatus.FAILED, 0, [])
+        assert record.error is not None
+        assert "The policy is ask, set by config.toml:2, and nobody can be asked here" in record.error.message
+
+
+@pytest.mark.parametrize("answer", ["allow", "deny", None])
+async def test_p7_what_was_permitted_while_stopped_is_permitted_where_nobody_can_be_asked(
+    tmp_path: Path, answer: str | None
+) -> None:
+    """P7: a recorded answer counts wherever the run goes on; without one nothing waits."""
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        task = h.start(COMMAND)
+        question = await h.asked("run_a000000000000001")
+        await h.service.interrupt(question.run_id, by="person")
+        await task
+        if answer is not None:
+            await h.service.answer(question.interaction_id, answer, by="person")
+        h.agents.can_ask = False
+        record = await h.resume(question.run_id)
+        assert record.status is (RunStatus.COMPLETED if answer == "allow" else RunStatus.FAILED)
+        assert (len(h.commands.calls), record.pending) == (answer == "allow", 0)
+
+
+@pytest.mark.parametrize(("answer", "chosen"), [("yes-always", "yes-always"), (None, "no")])
+async def test_p7_what_an_agent_was_permitted_is_permitted_where_nobody_can_be_asked(
+    tmp_path: Path, answer: str | None, chosen: str
+) -> None:
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        agent = h.agents.agents.add(ScriptedAgent("tester", ask_permission))
+        task = h.start(TEXT)
+        question = await h.asked("run_a000000000000001")
+        await h.service.interrupt(question.run_id, by="person")
+        await task
+        if answer is not None:
+            await h.service.answer(question.interaction_id, answer, by="person")
+        h.agents.can_ask = False
+        agent.turns = [ask_permission]
+        record = await h.resume(question.run_id)
+        assert (result(record)[0], record.pending) == (chosen, 0)
+        told = [body.message for body in await bodies(h, record.run_id, Logged)]
+        denied = "the permission policy denies what agents ask for: Edit a.py. The policy is ask, set by config.toml:2"
+        assert [message.startswith(denied) for message in told] == ([] if answer else [True])
 
 
 async def test_a_worktree_gives_the_result_and_the_patch_and_is_removed_at_the_end(tmp_path: Path) -> None:
@@ -522,6 +607,39 @@ async def test_a_deleted_run_takes_its_worktrees_along(tmp_path: Path) -> None:
         h.agents.worktrees.left = ["run_a000000000000001"]
         await h.service.delete("run_a000000000000001")
         assert h.agents.worktrees.removed == ["run_a000000000000001"]
+
+
+async def test_a_deleted_tree_takes_its_worktrees_and_patches_along(tmp_path: Path) -> None:
+    """Those of the runs nested in it, however deep, and nobody else's."""
+    clock = FakeClock()
+    store = InMemoryRunStore(clock, Settings())
+    root, other = await running(store, 1), await running(store, 2)
+    child = (await store.create(new_child(3, root), SOURCE))[0]
+    grandchild = (await store.create(new_child(4, child), SOURCE))[0]
+    for nested in (grandchild, child):
+        await store.write(Suspend(nested.run_id, 1))
+    for run in (root, other):
+        await store.write(Interrupt(run.run_id, "user"))
+        await store.write(Release(run.run_id, run.owner.owner_id if run.owner else "", 1))
+    async with Harness(tmp_path, store=store, clock=clock) as h:
+        await h.service.delete(root.run_id)
+        tree = [root.run_id, child.run_id, grandchild.run_id]
+        assert h.agents.worktrees.removed == tree
+        assert h.agents.worktrees.forgotten == tree
+
+
+async def test_patches_of_runs_that_are_gone_and_old_unused_ones_are_removed_at_the_next_start(tmp_path: Path) -> None:
+    """A completed run's stay: somebody may still apply them."""
+    clock = FakeClock()
+    store = InMemoryRunStore(clock, Settings())
+    over = await running(store, 1)
+    await store.write(Finish(over.run_id, 1))
+    h = Harness(tmp_path, store=store, clock=clock)
+    h.agents.worktrees.with_patches = [over.run_id, "run_gone"]
+    async with h:
+        await h.agents.worktrees.patches_swept()
+        assert h.agents.worktrees.forgotten == ["run_gone"]
+        assert h.agents.worktrees.swept_before_s == clock.now_ms() / 1000 - 24 * 60 * 60
 
 
 async def test_usage_is_summed_also_of_failed_steps_and_what_was_kept_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sidestep.model.errors import AnswerInvalid, InteractionNotPending
 from sidestep.model.events import InteractionChanged, InteractionStatus
-from sidestep.model.run import RunStatus
+from sidestep.model.run import FailureCode, RunStatus
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
 from tests.support.service_harness import Harness, LivingOwners
@@ -34,6 +34,12 @@ async def main():
         return {"report": "", "data": await ask("Ship it?", id="ship", timeout_s=10)}
     except TimeoutError as error:
         return {"report": "", "data": failure(error)["code"]}
+"""
+ASK_UNCAUGHT = """
+from sidestep import ask
+
+async def main():
+    await ask("Ship it?", id="ship", timeout_s=4)
 """
 ASK_BESIDE_A_FAILURE = """
 from sidestep import ask, command, parallel
@@ -164,6 +170,16 @@ async def test_p7_a_question_nobody_answers_in_time_is_withdrawn(tmp_path: Path)
         with pytest.raises(InteractionNotPending) as refused:
             await h.service.answer(question.interaction_id, "late", by="person")
         assert refused.value.recorded_json is None
+
+
+async def test_p7_the_failure_says_that_nobody_answered(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        task = h.start(ASK_UNCAUGHT)
+        await h.asked("run_a000000000000001")
+        h.clock.advance(4)
+        error = (await task).record.error
+        assert error is not None
+        assert (error.code, error.message) == (FailureCode.TIMEOUT, "nobody answered within 4 s")
 
 
 async def test_p7_a_question_whose_sibling_failed_is_withdrawn(tmp_path: Path) -> None:

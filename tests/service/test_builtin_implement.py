@@ -79,6 +79,16 @@ async def test_it_costs_two_agent_calls_a_round_at_most(tmp_path: Path, rounds: 
         assert len(agent.asked) == 2 * rounds
 
 
+async def test_reviews_that_do_not_fit_cost_two_calls_more_each_at_most(tmp_path: Path) -> None:
+    """The README's worst case: 12 with three rounds."""
+    misfit = {"blockers": "many"}
+    async with Harness(tmp_path) as h:
+        reviews = {f"review:{n}": Turns([misfit, misfit, BLOCKED]) for n in (1, 2, 3)}
+        agent = agent_of(h, reviews)
+        await h.completed("", **workflow())
+        assert len(agent.asked) == 12
+
+
 async def test_review_and_tests_run_at_once(tmp_path: Path) -> None:
     """P3"""
     async with Harness(tmp_path) as h:

@@ -76,6 +76,18 @@ async def test_claims_are_found_voted_on_and_cited(tmp_path: Path) -> None:
         assert "b.md: 'It is fast'" in agent.prompt_of["vote:2:1"]
 
 
+def most() -> dict[str, Any]:
+    """Answers with which every search, claim and vote is one more."""
+    answers: dict[str, Any] = {"scope": {"angles": ["a", "b", "c"]}, "write": "It is so [999]."}
+    for level, first in ((1, 1), (2, 13)):
+        for at in range(3):
+            answers[f"search:{level}:{at + 1}"] = sources(*[f"s{first + 4 * at + n}" for n in range(4)])
+    for number in range(1, 25):
+        leads = tuple(f"lead {number} {n}" for n in range(3))
+        answers[f"read:{number}"] = reading(*[(f"claim {number} {n}", 3) for n in range(5)], leads=leads)
+    return answers | {f"vote:{at}:{n}": vote for at in range(1, 11) for n, vote in ((1, YES), (2, NO), (3, YES))}
+
+
 async def test_what_it_costs_is_what_the_readme_says(tmp_path: Path) -> None:
     """Scope, searches, sources, two votes a claim that nobody contests, writing."""
     async with Harness(tmp_path) as h:
@@ -87,21 +99,25 @@ async def test_what_it_costs_is_what_the_readme_says(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_by_default_it_costs_63_agent_calls_at_most(tmp_path: Path) -> None:
     """The README's number, when every search, claim and vote is one more."""
-    answers: dict[str, Any] = {"scope": {"angles": ["a", "b", "c"]}, "write": "It is so [999]."}
-    for level, first in ((1, 1), (2, 13)):
-        for at in range(3):
-            answers[f"search:{level}:{at + 1}"] = sources(*[f"s{first + 4 * at + n}" for n in range(4)])
-    for number in range(1, 25):
-        leads = tuple(f"lead {number} {n}" for n in range(3))
-        answers[f"read:{number}"] = reading(*[(f"claim {number} {n}", 3) for n in range(5)], leads=leads)
-    answers |= {f"vote:{at}:{n}": vote for at in range(1, 11) for n, vote in ((1, YES), (2, NO), (3, YES))}
     async with Harness(tmp_path) as h:
-        agent = AnsweringAgent(answers)
+        agent = AnsweringAgent(most())
         h.agents.agents.add(agent)
         record = await h.completed("", script=NamedScript("research"), args={"question": "Why?"})
         assert len(data_of(record)["claims"]) == 120
         assert len(agent.asked) == len(set(agent.asked)) == 63
         assert "write:2" in agent.asked
+
+
+@pytest.mark.slow
+async def test_by_default_it_costs_185_agent_calls_with_answers_that_do_not_fit(tmp_path: Path) -> None:
+    """The README's worst case: all steps but the two that write have an answer that has to fit."""
+    async with Harness(tmp_path) as h:
+        agent = AnsweringAgent(
+            {step: Turns([{}, {}, answer]) if isinstance(answer, dict) else answer for step, answer in most().items()}
+        )
+        h.agents.agents.add(agent)
+        await h.completed("", script=NamedScript("research"), args={"question": "Why?"})
+        assert len(agent.asked) == 185
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,21 @@ async def test_by_default_it_costs_24_agent_calls_at_most(tmp_path: Path) -> Non
         assert len(agent.asked) == 24
 
 
+@pytest.mark.slow
+async def test_at_its_worst_it_costs_144_agent_calls_by_default(tmp_path: Path) -> None:
+    """The README's number: every step fails once, and every answer that fits is a third one."""
+    misfit = {"findings": "many", "holds": "perhaps"}
+    async with Harness(tmp_path) as h:
+        agent = set_up(h)
+        for lane in LANES:
+            findings = [finding(f"{lane} {n}", file=f"{lane}.py", line=20 * n + 1) for n in range(5)]
+            agent.answers[f"find:{lane}"] = Turns([*[misfit] * 5, found(*findings)])
+            agent.answers |= {f"verify:{at}:{lane}.py": Turns([*[misfit] * 5, HOLDS]) for at in range(1, 21)}
+        record = await h.completed("", **workflow())
+        assert [each["holds"] for each in data_of(record)["findings"]] == ["yes"] * 20
+        assert len(agent.asked) == 144
+
+
 async def test_a_lane_that_fails_is_asked_once_more_and_then_told(tmp_path: Path) -> None:
     async with Harness(tmp_path) as h:
         answers = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sidestep.engine.agent_turns import AgentParts
 from sidestep.model.abort import Aborted
-from sidestep.model.agents import AgentFailed, AgentReply, PatchInfo, PermissionPolicy
+from sidestep.model.agents import AgentFailed, AgentReply, PatchInfo, PermissionPolicy, PermissionRule
 from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
@@ -129,6 +129,10 @@ class FakeWorktrees:
         self.removed: list[str] = []
         # Runs of which something is left from before.
         self.left: list[str] = []
+        self.with_patches: list[str] = []
+        self.forgotten: list[str] = []
+        # The time before which unused patches were last removed.
+        self.swept_before_s: float | None = None
         # Removals wait for it.
         self.gate: asyncio.Event | None = None
         self._changed = asyncio.Condition()
@@ -152,6 +156,22 @@ class FakeWorktrees:
     async def run_ids(self) -> list[str]:
         return list(self.left)
 
+    async def forget_patches(self, run_id: str) -> None:
+        self.forgotten.append(run_id)
+
+    async def patch_run_ids(self) -> list[str]:
+        return list(self.with_patches)
+
+    async def sweep_patches(self, before_s: float) -> None:
+        self.swept_before_s = before_s
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def patches_swept(self) -> None:
+        """Wait for the removal of unused patches."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.swept_before_s is not None)
+
 
 @dataclass
 class FakeAgentParts:
@@ -160,8 +180,12 @@ class FakeAgentParts:
     agents: ScriptedAgents = field(default_factory=ScriptedAgents)
     worktrees: FakeWorktrees = field(default_factory=FakeWorktrees)
     policy: PermissionPolicy = PermissionPolicy.ALLOW
+    can_ask: bool = True
     places: int = 16
 
     @property
     def parts(self) -> AgentParts:
-        return AgentParts(self.agents, self.worktrees, lambda folder: self.policy, asyncio.Semaphore(self.places))
+        return AgentParts(self.agents, self.worktrees, self._rule, asyncio.Semaphore(self.places))
+
+    def _rule(self, folder: str) -> PermissionRule:
+        return PermissionRule(self.policy, "config.toml:2", can_ask=self.can_ask)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from sidestep.cli.questions import BY, answer_commands, lines_of_question, prompt_of, read_answer
+from sidestep.cli.questions import BY, answer_commands, lines_of_question, problem_lines, prompt_of, read_answer
 from sidestep.cli.terminal_line import drop_what_was_typed, is_a_person_there, read_line
 from sidestep.cli.terminal_text import one_line, printable
 from sidestep.model.errors import AnswerInvalid, InteractionNotPending, SidestepError
@@ -102,8 +102,7 @@ class RunQuestions:
         self._settled.add(body.interaction_id)
         if self._prompt is not None and self._prompt[0] == body.interaction_id and not self._prompt[1].done():
             self._prompt[1].cancel()
-            who = f"Answered by {body.by}." if body.by else "No answer is needed any more."
-            self._echo("", who)
+            self._echo("", _how_it_ended(body))
 
     def _look(self) -> None:
         self._again = True
@@ -153,12 +152,15 @@ class RunQuestions:
                 typed = await self._typed(question)
                 if typed is None:
                     return
+                if not typed.strip():
+                    # An Enter too many is no answer; who means an empty one gives it to `runs answer`.
+                    continue
                 try:
                     answer = read_answer(question, typed)
                     await self._service.answer(question.interaction_id, answer, BY)
                     return
                 except AnswerInvalid as invalid:
-                    self._echo(*(f"{p.path + ': ' if p.path else 'That '}{p.message}" for p in invalid.problems))
+                    self._echo(*problem_lines(invalid.problems))
                 except InteractionNotPending:
                     return
         finally:
@@ -191,3 +193,10 @@ class RunQuestions:
         with contextlib.suppress(OSError):
             for line in lines:
                 self._display.say(one_line(line, 1000))
+
+
+def _how_it_ended(body: InteractionChanged) -> str:
+    """Why a question is taken down that nobody has answered here."""
+    if not body.by:
+        return "No answer is needed any more."
+    return "Answered in another terminal." if body.by == BY else f"Answered by {body.by}."

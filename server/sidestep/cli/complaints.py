@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidestep.cli.terminal_text import local_time, printable
+from sidestep.cli.questions import problem_lines
+from sidestep.cli.run_ids import LAST_OF
+from sidestep.cli.terminal_text import local_time, one_line, place_text, printable
 from sidestep.model.errors import (
     AnswerInvalid,
     ArgsInvalid,
@@ -78,12 +80,15 @@ def _args_invalid(error: ArgsInvalid, invocation: Invocation) -> list[str]:
 
 def _argument(path: str) -> str:
     """A JSON pointer as a person names an argument: `paths/0: `; nothing for the whole."""
-    name = path.removeprefix("/").replace("~1", "/").replace("~0", "~")
+    name = place_text(path)
     return f"{name}: " if name else ""
 
 
 def _run_not_found(error: RunNotFound, invocation: Invocation) -> list[str]:
-    return [str(error), f"`{invocation.hint('runs', 'list', '--all')}` lists what there is."]
+    hint = f"`{invocation.hint('runs', 'list', '--all')}` lists what there is."
+    if error.run_id.startswith(LAST_OF):
+        return [f"there is no run yet in {error.run_id.removeprefix(LAST_OF)}, so there is no last one.", hint]
+    return [str(error), hint]
 
 
 def _run_leased(error: RunLeased, invocation: Invocation) -> list[str]:
@@ -103,13 +108,17 @@ def _invalid_transition(error: InvalidTransition, invocation: Invocation) -> lis
 
 
 def _answer_invalid(error: AnswerInvalid, _: Invocation) -> list[str]:
-    return ["that is no answer to the question:", *(f"  {_argument(p.path)}{p.message}" for p in error.problems)]
+    return ["that is no answer to the question:", *(f"  {line}" for line in problem_lines(error.problems))]
 
 
-def _not_pending(error: InteractionNotPending, _: Invocation) -> list[str]:
-    if error.interaction_id.startswith("run_"):
-        return [f"{error.interaction_id} has no open question."]
-    return [str(error)]
+def _not_pending(error: InteractionNotPending, invocation: Invocation) -> list[str]:
+    if not error.interaction_id.startswith("run_"):
+        return [str(error)]
+    lines = [f"{error.interaction_id} has no open question."]
+    if error.recorded_json is not None:
+        shown = invocation.hint("runs", "show", error.interaction_id)
+        lines += [f"Its last one was answered already: {one_line(error.recorded_json)}", f"`{shown}` shows them."]
+    return lines
 
 
 def _store_unavailable(error: StoreUnavailable, _: Invocation) -> list[str]:

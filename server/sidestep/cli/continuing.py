@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sidestep.cli import outcome
 from sidestep.cli.following import Follower
-from sidestep.cli.opening import opened, workspace
+from sidestep.cli.opening import opened, tell_configuration, workspace
 from sidestep.cli.run_ids import find_root_run
 from sidestep.cli.trust_question import settle_trust
 from sidestep.model.errors import InvalidTransition, SidestepError
@@ -75,12 +75,14 @@ async def _go_on(wanted: Continuation) -> int:
         record = await find_root_run(service.store, wanted.run_id, str(workspace(None)))
         try:
             if record.status is not RunStatus.COMPLETED:
-                settle_trust(app.library, workspace(record.folder), given=wanted.trust)
+                folder = workspace(record.folder)
+                settle_trust(app.library, folder, given=wanted.trust)
+                tell_configuration(app, folder)
                 record = await _follow(service, record, wanted)
             elif wanted.verb is Verb.RETRY:
                 next_status(record.run_id, record.status, RunEvent.RETRY)
         except InvalidTransition as refusal:
-            raise _with_advice(refusal, wanted) from refusal
+            raise _with_advice(refusal, record, wanted) from refusal
         questions = await outcome.questions_of(service, record)
         return outcome.tell(record, wanted.invocation, questions, as_json=wanted.as_json, as_events=wanted.as_events)
 
@@ -110,22 +112,24 @@ def _asking(service: WorkflowService, record: RunRecord, wanted: Continuation) -
     return retry if wanted.verb is Verb.RETRY else resume
 
 
-def _with_advice(refusal: InvalidTransition, wanted: Continuation) -> InvalidTransition:
-    """The refusal with the commands that would work."""
+def _with_advice(refusal: InvalidTransition, record: RunRecord, wanted: Continuation) -> InvalidTransition:
+    """The refusal with the commands that would work; `record` as of when it was asked."""
     if refusal.root_run_id is not None:
         return refusal
-    advice = "\n".join(_advice(refusal.run_id, RunStatus(refusal.status), wanted))
+    advice = "\n".join(_advice(record, RunStatus(refusal.status), wanted))
     why = f"{refusal.why}\n{advice}" if advice else refusal.why
     return InvalidTransition(run_id=refusal.run_id, status=refusal.status, why=why)
 
 
-def _advice(run_id: str, status: RunStatus, wanted: Continuation) -> list[str]:
+def _advice(record: RunRecord, status: RunStatus, wanted: Continuation) -> list[str]:
     def hint(verb: str, *options: str) -> str:
-        return wanted.invocation.hint("runs", verb, run_id, *options)
+        return wanted.invocation.hint("runs", verb, record.run_id, *options)
 
     if status is RunStatus.COMPLETED:
         return [f"See its result with: {hint('show')}"]
     if status is RunStatus.FAILED and wanted.verb is Verb.RESUME:
+        if outcome.wants_edited(record) and not outcome.is_built_in(record):
+            return [f"Mend the script, then: {hint('retry', '--edited')}"]
         return [f"Do its failed steps again with: {hint('retry')}"]
     if status is RunStatus.FAILED:
         return [f"Mend it, then: {hint(wanted.verb.value, '--edited')}"]

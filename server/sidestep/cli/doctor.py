@@ -65,11 +65,18 @@ def paths_of(store: str | None, environ: Mapping[str, str]) -> dict[str, Path]:
         "store": location.database,
         "outputs": location.outputs,
         "results": location.results,
+        "worktrees": location.worktrees,
         "owners": location.owners,
         "trust": app.trust_path,
         "your workflows": app.user_workflows,
+        "your agents": user_configuration(app),
         "incidents": incident_log(environ),
     }
+
+
+def user_configuration(app: Application) -> Path:
+    """The user's own `config.toml`."""
+    return app.user_workflows.with_name(USER_FILE)
 
 
 async def _examine(store: str | None) -> list[Finding]:
@@ -83,8 +90,7 @@ async def _agents(store: str | None) -> list[Finding]:
         folder = workspace(None)
     except WorkspaceInvalid as error:
         return [Finding("agents", str(error), "Go to another folder and try again.")]
-    user_file = app.user_workflows.with_name(USER_FILE)
-    return await agent_findings(user_file, folder, app.library.is_trusted, os.environ)
+    return await agent_findings(user_configuration(app), folder, app.library.is_trusted, os.environ)
 
 
 def _python() -> Finding:

@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import click
+
 from sidestep.app import Application
 from sidestep.cli.file_limit import make_room_for_files
+from sidestep.cli.terminal_text import printable
 from sidestep.model.abort import AbortKind, AbortReason
 from sidestep.model.errors import WorkspaceInvalid
 from sidestep.scripts.folder import FolderKey
@@ -30,6 +33,8 @@ _MARKS = (".sidestep", ".git")
 async def opened(store: str | None) -> AsyncGenerator[Application]:
     """The application for the length of one command; runs it conducts are interrupted on the way out."""
     app = Application(make_room_for_files(Settings()), store, os.environ)
+    # Without a terminal a question interrupts its run, which tells how to answer and to go on (`cli/asking.py`).
+    app.can_ask = True
     try:
         yield app
     finally:
@@ -44,6 +49,12 @@ def with_service(store: str | None, work: Callable[[WorkflowService], Awaitable[
             return await work(await app.service())
 
     return asyncio.run(run())
+
+
+def tell_configuration(app: Application, folder: FolderKey) -> None:
+    """Tell on stderr what the configuration that holds in a folder, whose trust is settled, has wrong."""
+    for warning in app.agent_config(folder.path).warnings:
+        click.echo(printable(f"warning: {warning}"), err=True)
 
 
 def workspace(folder: str | None) -> FolderKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -48,11 +48,11 @@ def tell(
     Args:
         record: The row after the wait.
         questions: Its open ones.
-        as_json: The outcome is one line of JSON, the last on stdout.
+        as_json: The outcome is one line of JSON, the last on stdout; with the open questions as `pending`.
         as_events: stdout is for JSON lines: the result stands among the events, not below them.
     """
     if as_json:
-        click.echo(msgspec.json.encode(convert.outcome(record)).decode("utf-8", "surrogatepass"))
+        click.echo(_outcome_json(record, questions))
     elif not as_events and record.status is RunStatus.COMPLETED:
         print_result(record)
     if not record.is_stopped:
@@ -62,13 +62,20 @@ def tell(
     if record.status is RunStatus.FAILED:
         _say(f"{record.run_id} failed: {failure_text(record.error)}", _what_next(record, invocation))
     elif record.status is RunStatus.INTERRUPTED and questions:
-        resume = invocation.hint("runs", "resume", record.run_id)
+        go_on = invocation.hint("runs", "continue", record.run_id)
         _say(f"{record.run_id} is interrupted{_why(record)}: it waits for an answer.")
-        _say(*open_question_lines(questions, invocation), "", "Then go on with:", f"  {resume}")
+        _say(*open_question_lines(questions, invocation), "", "Then go on with:", f"  {go_on}")
     elif record.status is RunStatus.INTERRUPTED:
         go_on = invocation.hint("runs", "continue", record.run_id)
         _say(f"{record.run_id} is interrupted{_why(record)}. Finished steps are kept; go on with:", f"  {go_on}")
     return exit_of_status(record.status)
+
+
+def _outcome_json(record: RunRecord, questions: Sequence[Question]) -> str:
+    told: Any = convert.outcome(record)
+    if questions:
+        told = {**msgspec.to_builtins(told), "pending": [convert.interaction(question) for question in questions]}
+    return msgspec.json.encode(told).decode("utf-8", "surrogatepass")
 
 
 def tell_refusal(error: SidestepError, *, as_json: bool) -> None:
@@ -110,6 +117,12 @@ def failure_text(error: Failure | None) -> str:
     return f"{where}{error.message}"
 
 
+def wants_edited(record: RunRecord) -> bool:
+    """True when a failed run goes on only with another script: no step of it can be done again."""
+    has_failed_step = record.error is not None and record.error.step_id is not None and record.steps.failed > 0
+    return not has_failed_step and failure_is_the_scripts(record.error)
+
+
 def failure_is_the_scripts(error: Failure | None) -> bool:
     """True when only another script can help: it raised, or what it did itself, in no step, cannot be taken."""
     if error is None or error.code is FailureCode.INFRASTRUCTURE:
@@ -133,10 +146,10 @@ def _what_next(record: RunRecord, invocation: Invocation) -> str:
     go_on = ("runs", "continue", record.run_id)
     if is_built_in(record):
         return f"Try again, once what it says is mended, with: {invocation.hint(*go_on)}"
+    if wants_edited(record):
+        return f"Mend the script, then go on with: {invocation.hint(*go_on, '--edited')}"
     if record.error is not None and record.error.step_id is not None and record.steps.failed:
         return f"Do the failed steps again with: {invocation.hint(*go_on)}"
-    if failure_is_the_scripts(record.error):
-        return f"Mend the script, then go on with: {invocation.hint(*go_on, '--edited')}"
     return f"Try again with: {invocation.hint(*go_on)}"
 
 

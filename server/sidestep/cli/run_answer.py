@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from sidestep.cli.answered_questions import answered_questions
 from sidestep.cli.exits import Exit
 from sidestep.cli.invocation import Invocation, pass_invocation
 from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import json_option, run_id_argument, store_option
 from sidestep.cli.outcome import tell_refusal
-from sidestep.cli.questions import BY, lines_of_question, open_question_lines, prompt_of, read_answer
+from sidestep.cli.questions import (
+    BY,
+    lines_of_question,
+    open_question_lines,
+    problem_lines,
+    prompt_of,
+    read_answer,
+)
 from sidestep.cli.run_ids import find_run
+from sidestep.cli.run_tree import read_tree
 from sidestep.cli.terminal_line import is_a_person_there
 from sidestep.cli.terminal_text import printable
 from sidestep.model.errors import AnswerInvalid, InteractionNotPending, SidestepError
@@ -21,6 +30,8 @@ from sidestep.model.run import RunStatus
 from sidestep_protocol.workflow import AnswerResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
     from sidestep.service.requests import AnswerGiven
@@ -33,12 +44,12 @@ if TYPE_CHECKING:
 
 \b
   sidestep runs answer last yes
-  sidestep runs answer run_k3 '{"port": 8080}' --interaction ask_0dbb29a6875a93729141f155
+  sidestep runs answer run_k3 '{"port": 8080}' --interaction port
 """,
 )
 @run_id_argument
 @click.argument("words", metavar="[ANSWER]", required=False)
-@click.option("--interaction", metavar="ID", help="Which question, when the run has several.")
+@click.option("--interaction", metavar="ID|STEP", help="Which question, when the run has several.")
 @store_option
 @json_option("whether it was the first answer, and the one that is recorded,")
 @pass_invocation
@@ -72,7 +83,7 @@ def answer(
         recorded = msgspec.json.encode(given.recorded).decode("utf-8", "surrogatepass")
         click.echo(printable(f"It had been answered already: {recorded}"), err=True)
     if root.status is RunStatus.INTERRUPTED and not root.pending:
-        click.echo(f"Go on with: {invocation.hint('runs', 'resume', root.run_id)}", err=True)
+        click.echo(f"Go on with: {invocation.hint('runs', 'continue', root.run_id)}", err=True)
     return Exit.COMPLETED if given.accepted else Exit.NOT_FOUND
 
 
@@ -81,17 +92,24 @@ async def _chosen(
 ) -> Question:
     """
     Raises:
-        InteractionNotPending: the run has no such question, or none at all.
-        click.UsageError: it has several, and none was named; lists them.
+        InteractionNotPending: the run has no such question, or none at all; names the answer it had last.
+        click.UsageError: several are meant; lists them.
     """
+    questions: Sequence[Question] = await service.store.open_questions(record.run_id)
     if interaction is not None:
         question = await service.store.read_question(interaction)
-        if question is None or record.run_id not in (question.run_id, question.root_run_id):
-            raise InteractionNotPending(interaction_id=interaction)
-        return question
-    questions = await service.store.open_questions(record.run_id)
+        if question is not None and record.run_id in (question.run_id, question.root_run_id):
+            return question
+        questions = [each for each in questions if each.step_id == interaction]
     if not questions:
-        raise InteractionNotPending(interaction_id=record.run_id)
+        tree = await read_tree(service.store, record.run_id)
+        answered = await answered_questions(service.store, [record, *(nested for _, nested in tree.below())])
+        if interaction is None:
+            won = answered[-1].answer_json if answered else None
+            raise InteractionNotPending(interaction_id=record.run_id, recorded_json=won)
+        questions = [each for each in answered if each.step_id == interaction][-1:]
+    if not questions:
+        raise InteractionNotPending(interaction_id=interaction or record.run_id)
     if len(questions) > 1:
         listed = printable("\n".join(open_question_lines(questions, invocation)))
         raise click.UsageError(f"{record.run_id} has {len(questions)} open questions; say which:\n{listed}")
@@ -108,8 +126,9 @@ async def _give(service: WorkflowService, question: Question, words: str | None)
     while True:
         # This process conducts nothing, so nothing waits while a person thinks.
         typed: Any = click.prompt(prompt_of(question).rstrip(), err=True, prompt_suffix=" ", type=str)
+        if not typed.strip():
+            continue
         try:
             return await service.answer(question.interaction_id, read_answer(question, typed), BY)
         except AnswerInvalid as invalid:
-            for problem in invalid.problems:
-                click.echo(printable(f"{problem.path or 'That'} {problem.message}"), err=True)
+            click.echo(printable("\n".join(problem_lines(invalid.problems))), err=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sidestep.service.workflows import WorkflowService
 
 LAST = "last"
+# How the newest run of a folder is called where there is none.
+LAST_OF = "last of "
 _PREFIX = "run_"
 _PAGE = 100
 # How far back the beginning of an id is looked for.
@@ -40,7 +42,7 @@ async def find_run(store: RunStore, words: str, folder: str) -> RunRecord:
     if words == LAST:
         page = await store.list_runs(RunFilter(folder=folder), cursor=None, limit=1)
         if not page.items:
-            raise RunNotFound(run_id=f"last of {folder}")
+            raise RunNotFound(run_id=f"{LAST_OF}{folder}")
         return page.items[0]
     try:
         return await store.read(words)

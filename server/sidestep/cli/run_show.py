@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from sidestep.cli.answered_questions import answered_questions
 from sidestep.cli.invocation import Invocation, pass_invocation
 from sidestep.cli.opening import with_service, workspace
 from sidestep.cli.options import json_option, run_id_argument, store_option
 from sidestep.cli.outcome import failure_text, print_result, questions_of
-from sidestep.cli.questions import open_question_lines
+from sidestep.cli.questions import answered_lines, open_question_lines
 from sidestep.cli.run_ids import find_run
 from sidestep.cli.run_tree import read_tree, tree_lines
 from sidestep.cli.run_view import step_name
@@ -41,21 +42,24 @@ def show(invocation: Invocation, run_id: str, store: str | None, as_json: bool) 
 
     async def read(
         service: WorkflowService,
-    ) -> tuple[RunRecord, Sequence[Question], list[StepSummary], RunTree, str]:
+    ) -> tuple[RunRecord, Sequence[Question], Sequence[Question], list[StepSummary], RunTree, str]:
         record = await find_run(service.store, run_id, str(workspace(None)))
         page = await service.store.read_steps(record.run_id)
         steps = [convert.step_summary(step, record, None) for step in page.items]
         questions = await questions_of(service, record)
-        return record, questions, steps, await read_tree(service.store, record.run_id), service.owner_id
+        tree = await read_tree(service.store, record.run_id)
+        known = [record, *(nested for _, nested in tree.below())]
+        answered = [] if as_json else await answered_questions(service.store, known)
+        return record, questions, answered, steps, tree, service.owner_id
 
-    record, questions, steps, tree, owner_id = with_service(store, read)
+    record, questions, answered, steps, tree, owner_id = with_service(store, read)
     if as_json:
         detail = convert.run_detail(record, owner_id, ["result", "args"], None)
         nested = [convert.run_summary(each, owner_id) for _, each in tree.below()]
         pending = [convert.interaction(question) for question in questions]
         click.echo(msgspec.json.encode({"run": detail, "steps": steps, "pending": pending, "nested": nested}))
         return
-    for line in [*_head(record), *_questions(questions, invocation), *_steps(steps), *tree_lines(tree)]:
+    for line in [*_head(record), *_questions(questions, answered, invocation), *_steps(steps), *tree_lines(tree)]:
         click.echo(printable(line))
     if record.result is not None:
         click.echo()
@@ -92,10 +96,13 @@ def _head(record: RunRecord) -> list[str]:
     return table(rows)
 
 
-def _questions(questions: Sequence[Question], invocation: Invocation) -> list[str]:
-    if not questions:
-        return []
-    return ["", f"Open questions ({len(questions)}):", *open_question_lines(questions, invocation)]
+def _questions(questions: Sequence[Question], answered: Sequence[Question], invocation: Invocation) -> list[str]:
+    lines: list[str] = []
+    if questions:
+        lines += ["", f"Open questions ({len(questions)}):", *open_question_lines(questions, invocation)]
+    if answered:
+        lines += ["", "Answered questions:", *answered_lines(answered)]
+    return lines
 
 
 def _kept(record: RunRecord) -> str:

@@ -214,7 +214,11 @@ def _parts(app: LateApplication, store: str | None, settings: Settings, bridge: 
         from sidestep.lsp.workflow_side import WorkflowParts
 
         return WorkflowParts(
-            application.service, lambda: app.opened, application.library, partial(_take_offer, application)
+            application.service,
+            lambda: app.opened,
+            application.library,
+            partial(_take_offer, application),
+            lambda folder: application.agent_config(folder).warnings,
         )
 
     database = database_path(store, os.environ)

@@ -15,7 +15,7 @@ import click
 from sidestep.cli import outcome
 from sidestep.cli.complaints import problem_line
 from sidestep.cli.following import Follower
-from sidestep.cli.opening import opened, workspace
+from sidestep.cli.opening import opened, tell_configuration, workspace
 from sidestep.cli.terminal_text import printable, table
 from sidestep.cli.trust_question import settle_trust
 from sidestep.model.errors import ArgsInvalid, SidestepError
@@ -105,6 +105,7 @@ async def _run(start: Start) -> int:
         script = await app.library.resolve(start.reference, folder)
         args = _arguments(start, script)
         await _warn(script)
+        tell_configuration(app, folder)
         record = await _follow(app, start, script.name, args, folder)
         questions = await outcome.questions_of(await app.service(), record)
         return outcome.tell(record, start.invocation, questions, as_json=start.as_json, as_events=start.as_events)

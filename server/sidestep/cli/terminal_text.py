@@ -25,6 +25,11 @@ def one_line(text: str, width_max: int = 200) -> str:
     return flat if len(flat) <= width_max else flat[: width_max - 3] + "..."
 
 
+def place_text(path: str) -> str:
+    """A JSON pointer as a person names a place: `paths/0`; nothing for the whole."""
+    return path.removeprefix("/").replace("~1", "/").replace("~0", "~")
+
+
 def columns(text: str) -> int:
     """How many cells of a terminal the text takes."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

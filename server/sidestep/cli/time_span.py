@@ -31,6 +31,6 @@ def _seconds(context: click.Context, parameter: click.Parameter, words: str) -> 
     found = _SPAN.fullmatch(words)
     if found is None:
         raise click.BadParameter(
-            f"{words!r} is no length of time; say it as 30d, 12h or 45m (minutes)", context, parameter
+            f"{words!r} is no length of time: a number and s, m (minutes), h, d or w, as 90s or 2h", context, parameter
         )
     return int(found[1]) * _SECONDS[found[2]]

@@ -99,4 +99,4 @@ class AgentSteps:
                 raise
             assert request.limit_s is not None, "only a limit has an end"
             turns.note_limit("hard", request.limit_s)
-            return StepFailed(out_of_time(request.limit_s), usage=turns.usage)
+            return StepFailed(out_of_time(request.limit_s, request.kind), usage=turns.usage)

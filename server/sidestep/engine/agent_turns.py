@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sidestep.engine.agent_text import FINAL_INSTRUCTIONS, json_in, repair, repair_from_start, with_schema
 from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
 from sidestep.model.agents import AgentTask
-from sidestep.model.events import StepChanged, TimeLimitReached, ValidationFailed
+from sidestep.model.events import Logged, StepChanged, TimeLimitReached, ValidationFailed
 from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.problems import ArgsProblem
 from sidestep.model.replay_key import canonical_json
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         AgentReply,
         Agents,
         AgentSession,
-        PermissionPolicy,
         PermissionRequest,
+        PermissionRule,
         Worktrees,
     )
     from sidestep.model.execution import StepOutcome, StepRequest
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 # Of an answer that did not fit, for an agent that has to be told everything again.
 _ANSWER_REPEATED_CHARS_MAX = 20_000
+# Of an answer that did not fit, and of what is wrong with it, for people.
+_ANSWER_SHOWN_CHARS_MAX = 500
+_PROBLEMS_SHOWN_CHARS_MAX = 1000
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,13 @@ class AgentParts:
     What the agent steps of a process share.
 
     Attributes:
-        policy: The permission policy in force in a folder.
+        policy: What is permitted in a folder, now.
         places: How many agents work at once, whichever they are.
     """
 
     agents: Agents
     worktrees: Worktrees
-    policy: Callable[[str], PermissionPolicy]
+    policy: Callable[[str], PermissionRule]
     places: Semaphore
 
 
@@ -114,13 +117,13 @@ class AgentTurns:
             AgentFailed, Aborted.
         """
         request = self._request
+        agent = self._parts.agents.find(request.input.get("agent"), request.folder)
         if self._rejected >= self._settings.agent_attempts_max:
             # Cut off between the last answer and the failure.
-            return self._given_up(())
+            return self._given_up(agent, None)
         worktree = None
         if request.input.get("isolation") == "worktree":
             worktree = await self._parts.worktrees.open(request.run_id, request.key, request.folder, self._signal)
-        agent = self._parts.agents.find(request.input.get("agent"), request.folder)
         session = await agent.open(self._task(request.folder if worktree is None else worktree.cwd), self._signal)
         try:
             outcome = await self._converse(agent, session)
@@ -189,6 +192,9 @@ class AgentTurns:
             if not problems:
                 return StepSucceeded(value, usage=self.usage)
             self._rejected += 1
+            answer = reply.text if reply.text is not None else canonical_json(reply.data)
+            refused = _told(answer, problems)
+            self._log_refusal(agent, refused)
             await self._writer.record(
                 ValidationFailed(
                     step_id=self._request.step_id,
@@ -198,11 +204,10 @@ class AgentTurns:
                 )
             )
             if self._rejected >= self._settings.agent_attempts_max:
-                return self._given_up(problems)
+                return self._given_up(agent, refused)
             if session.can_go_on:
                 text = repair(problems)
             else:
-                answer = reply.text if reply.text is not None else canonical_json(reply.data)
                 text = repair_from_start(whole, answer, problems, _ANSWER_REPEATED_CHARS_MAX)
 
     def _judged(self, reply: AgentReply) -> tuple[Any, tuple[ArgsProblem, ...]]:
@@ -216,9 +221,18 @@ class AgentTurns:
             return None, (ArgsProblem("", problem),)
         return value, self._schemas.problems(self._schema, value)
 
-    def _given_up(self, problems: tuple[ArgsProblem, ...]) -> StepFailed:
-        last = "; ".join(f"{problem.path or '/'}: {problem.message}" for problem in problems)
-        message = f"no answer fits the schema after {self._rejected} attempts" + (f"; the last: {last}" if last else "")
+    def _log_refusal(self, agent: Agent, refused: str) -> None:
+        """Have people see what the agent said, with the next durable write: the step may still succeed."""
+        attempt = f"attempt {self._rejected} of {self._settings.agent_attempts_max}"
+        message = (
+            f"step {self._request.step_id!r}: an answer of agent {agent.name!r} does not fit ({attempt}); {refused}"
+        )
+        self._writer.write_lazily(Logged(message=message, origin="sidestep", level="warning"))
+
+    def _given_up(self, agent: Agent, refused: str | None) -> StepFailed:
+        message = f"no answer of agent {agent.name!r} fits the schema after {self._rejected} attempts"
+        if refused is not None:
+            message += f"; the last: {refused}"
         return StepFailed(Failure(FailureCode.VALIDATION, message), usage=self.usage)
 
     async def _turn(self, session: AgentSession, text: str) -> AgentReply:
@@ -252,3 +266,13 @@ class AgentTurns:
         if reply.usage is not None:
             self.usage = reply.usage if self.usage is None else self.usage.plus(reply.usage)
         return reply
+
+
+def _told(answer: str, problems: tuple[ArgsProblem, ...]) -> str:
+    """What is wrong with an answer, and its beginning."""
+    wrong = "; ".join(f"{problem.path or 'the answer'}: {problem.message}" for problem in problems)
+    return f"{_beginning(wrong, _PROBLEMS_SHOWN_CHARS_MAX)}; it said: {_beginning(answer, _ANSWER_SHOWN_CHARS_MAX)}"
+
+
+def _beginning(text: str, chars_max: int) -> str:
+    return text if len(text) <= chars_max else f"{text[:chars_max]}... ({len(text) - chars_max} characters more)"

@@ -1,8 +1,8 @@
 """
 What a step may do: the permission policy, and the questions it leads to.
 
-Invariant: nothing that the policy forbids is begun, and nothing waits for a person where nobody can answer (the policy
-then says deny).
+Invariant: nothing that the policy forbids is begun, and nothing waits for a person where nobody can answer: there only
+what somebody has permitted before is.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from sidestep.engine.questions import Questions
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.agents import PermissionRequest
+    from sidestep.model.agents import PermissionRequest, PermissionRule
     from sidestep.model.execution import StepRequest
+    from sidestep.model.questions import Question
 
 _ALLOW, _DENY = "allow", "deny"
 _TITLE_CHARS_MAX = 500
@@ -31,23 +32,24 @@ _TITLE_CHARS_MAX = 500
 class Permissions:
     """Decides for the steps of one run."""
 
-    def __init__(self, policy: Callable[[str], PermissionPolicy], questions: Questions, folder: str) -> None:
+    def __init__(self, policy: Callable[[str], PermissionRule], questions: Questions, folder: str) -> None:
         """
         Args:
-            policy: The policy in force in a folder; asked once an execution, since it reads files.
+            policy: What is permitted in a folder; asked once an execution, since it reads files.
         """
         self._read_policy = policy
         self._questions = questions
         self._folder = folder
+        self._has_told = False
 
     @cached_property
-    def _policy(self) -> PermissionPolicy:
+    def _rule(self) -> PermissionRule:
         return self._read_policy(self._folder)
 
     @property
     def restrict_commands(self) -> bool:
         """Whether a command needs to be asked about, with `why_not_command`."""
-        return self._policy is not PermissionPolicy.ALLOW
+        return self._rule.policy is not PermissionPolicy.ALLOW
 
     async def why_not_command(self, request: StepRequest, signal: AbortSignal) -> Failure | None:
         """
@@ -57,7 +59,7 @@ class Permissions:
             Aborted.
         """
         line = shlex.join(request.input["argv"])
-        if self._policy is PermissionPolicy.ASK:
+        if self._rule.policy is PermissionPolicy.ASK:
             choices = (Choice(_ALLOW, "Run it"), Choice(_DENY, "Do not run it"))
             title = f"Run {_shortened(line)}"
             question = self._questions.question(
@@ -69,10 +71,13 @@ class Permissions:
                 # A step that is done again is asked for again.
                 what=str(request.attempt),
             )
-            if await self._questions.ask(question, signal) == _ALLOW:
+            answer = await self._answer(question, signal)
+            if answer == _ALLOW:
                 return None
-            return Failure(FailureCode.STEP, f"running {_shortened(line)} was not permitted")
-        return Failure(FailureCode.STEP, f"the permission policy denies commands: {_shortened(line)}")
+            if answer is not None:
+                return Failure(FailureCode.STEP, f"running {_shortened(line)} was not permitted")
+        why = f"the permission policy denies commands: {_shortened(line)}. {self._rule.why_denied}"
+        return Failure(FailureCode.STEP, why)
 
     def asker(self, request: StepRequest, signal: AbortSignal) -> Callable[[PermissionRequest], Awaitable[str | None]]:
         """What one `agent` step's agent asks with."""
@@ -90,11 +95,11 @@ class Permissions:
     async def _permit(
         self, request: StepRequest, wanted: PermissionRequest, what: str, signal: AbortSignal
     ) -> str | None:
-        match self._policy:
+        match self._rule.policy:
             case PermissionPolicy.ALLOW:
                 return _option(wanted, "allow_once", "allow_always")
             case PermissionPolicy.DENY:
-                return _option(wanted, "reject_once", "reject_always")
+                return self._refuse(wanted)
             case PermissionPolicy.ASK:
                 options = wanted.options or (
                     PermissionOption(_ALLOW, "Allow", "allow_once"),
@@ -108,7 +113,22 @@ class Permissions:
                     choices=tuple(Choice(option.option_id, option.title) for option in options),
                     what=what,
                 )
-                return await self._questions.ask(question, signal)
+                answer = await self._answer(question, signal)
+                return self._refuse(wanted) if answer is None else answer
+
+    async def _answer(self, question: Question, signal: AbortSignal) -> str | None:
+        """The id of the choice; None where there is none and nobody can be asked. Raises Aborted."""
+        if self._rule.can_ask:
+            return await self._questions.ask(question, signal)
+        return await self._questions.recorded(question)
+
+    def _refuse(self, wanted: PermissionRequest) -> str | None:
+        if not self._has_told:
+            # The agent learns only that it may not; once is enough for people.
+            self._has_told = True
+            title = _shortened(wanted.title)
+            self._questions.note(f"the permission policy denies what agents ask for: {title}. {self._rule.why_denied}")
+        return _option(wanted, "reject_once", "reject_always")
 
 
 def _option(wanted: PermissionRequest, *kinds: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sidestep.model.abort import Aborted
 from sidestep.model.errors import RunNotFound
-from sidestep.model.events import InteractionStatus
+from sidestep.model.events import InteractionStatus, Logged
 from sidestep.model.execution import StepSucceeded
 from sidestep.model.questions import Choice, Question, QuestionKind, interaction_id
 from sidestep.model.replay_key import canonical_json
@@ -126,6 +126,15 @@ class Questions:
             choices=choices,
             schema_json=schema_json,
         )
+
+    def note(self, message: str) -> None:
+        """Tell people something that nobody has to answer."""
+        self._writer.write_lazily(Logged(message=message, origin="sidestep"))
+
+    async def recorded(self, question: Question) -> Any | None:
+        """The recorded answer to a question, which may never have been put; None without one. Raises Aborted."""
+        stored = await self._writer.ask(lambda: self._store.read_question(question.interaction_id))
+        return stored.answer if stored is not None and stored.status is InteractionStatus.ANSWERED else None
 
     async def ask(self, question: Question, signal: AbortSignal) -> Any:
         """

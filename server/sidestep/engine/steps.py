@@ -298,7 +298,7 @@ class Steps:
                 if aborted.reason.kind is not AbortKind.TIMEOUT:
                     raise
                 assert limit_s is not None, "only a limit has an end"
-                return StepFailed(out_of_time(limit_s))
+                return StepFailed(out_of_time(limit_s, request.kind))
             except Exception:
                 log.exception("%s: the executor of step %r broke", self._writer.run_id, work.step_id)
                 return StepFailed(Failure(FailureCode.INFRASTRUCTURE, f"the {work.call.name} executor broke; see log"))

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from sidestep.model.ports import Clock
 
 
-def out_of_time(limit_s: float) -> Failure:
-    """What a step fails with that was stopped at its hard limit."""
-    return Failure(FailureCode.TIMEOUT, _no_result(limit_s))
+def out_of_time(limit_s: float, kind: str) -> Failure:
+    """What a step of that kind fails with that was stopped at its hard limit."""
+    message = f"nobody answered within {limit_s:g} s" if kind == "ask" else _no_result(limit_s)
+    return Failure(FailureCode.TIMEOUT, message)
 
 
 @asynccontextmanager

@@ -4,7 +4,11 @@ Patches as files named by their content, and what stands in one.
 A patch is what `git diff` of two trees prints, with full hashes, binary contents and no renames: each section makes,
 changes or deletes one path. Paths are relative to the top of the working tree.
 
+Owns the folder `patches` of the state folder: `<hash>.patch` a patch, `refs/<run id>/<hash>` says that the run made it.
+The empty patch is no file.
+
 Invariant: a patch file is complete and durable when it has its name, and never rewritten; it is verified when read.
+Invariant: a patch stays for as long as a run refers to it; a run's reference is durable before the patch is.
 Blocking, save where it says otherwise.
 """
 
@@ -17,7 +21,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from sidestep.executors.durable_files import make_folder, sync_folder
+from sidestep.executors.durable_files import make_folder, remove_tree, replace_durably, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +35,7 @@ _MODE = re.compile(
 )
 _DELETED = re.compile(rb"^deleted file mode ", re.MULTILINE)
 _MADE = re.compile(rb"^new file mode ", re.MULTILINE)
+_EMPTY = hashlib.sha256().hexdigest()
 _REGULAR = frozenset({b"100644", b"100755"})
 
 
@@ -88,11 +93,12 @@ class PatchFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._references = folder / "refs"
 
     def begin(self) -> PatchWriter:
         """A patch to be written piece by piece. Close it."""
         make_folder(self.folder)
-        return PatchWriter(self.folder)
+        return PatchWriter(self.folder, self._references)
 
     def read(self, patch_id: str) -> bytes:
         """
@@ -104,20 +110,84 @@ class PatchFolder:
         known = _ID.fullmatch(patch_id)
         if known is None:
             raise PatchUnknown(f"{patch_id[:80]!r} is no id of a patch")
+        if known[1] == _EMPTY:
+            return b""
         try:
             content = (self.folder / f"{known[1]}.patch").read_bytes()
         except FileNotFoundError:
-            raise PatchUnknown(f"there is no patch {patch_id}; patches are kept where they were made") from None
+            raise PatchUnknown(
+                f"there is no patch {patch_id}; it is kept where it was made, until its run is deleted"
+            ) from None
         if hashlib.sha256(content).hexdigest() != known[1]:
             raise PatchUnknown(f"the file of patch {patch_id} is damaged")
         return content
+
+    def run_ids(self) -> list[str]:
+        """The runs that refer to patches, sorted."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(entry.name for entry in self._references.iterdir())
+        return []
+
+    def forget_run(self, run_id: str) -> None:
+        """
+        Remove what a run refers to, and the patches that no other run does.
+
+        Raises:
+            OSError: something could not be removed; `sweep` will.
+        """
+        references = self._references / run_id
+        if not references.is_dir():
+            return
+        names = sorted(os.listdir(references))
+        remove_tree(references)
+        for name in names:
+            self._remove_unused(name)
+
+    def sweep(self, before_s: float) -> None:
+        """
+        Remove patches that no run refers to, and what dead processes left half written.
+
+        Args:
+            before_s: Only files from before that time, in seconds of the wall clock.
+
+        Raises:
+            OSError: something could not be removed.
+        """
+        for file in sorted(self.folder.glob("*")):
+            try:
+                is_old = file.is_file() and file.stat().st_mtime < before_s
+            except FileNotFoundError:
+                continue
+            if is_old and file.suffix == ".patch":
+                self._remove_unused(file.stem)
+            elif is_old:
+                file.unlink(missing_ok=True)
+
+    def _remove_unused(self, name: str) -> None:
+        if self._is_used(name):
+            return
+        file = self.folder / f"{name}.patch"
+        aside = self.folder / f".{name}-{os.getpid()}"
+        try:
+            file.rename(aside)
+        except FileNotFoundError:
+            return
+        # A run that makes the same patch at this moment refers to it first, and gives it its name afterwards.
+        if self._is_used(name):
+            aside.replace(file)
+        else:
+            aside.unlink()
+
+    def _is_used(self, name: str) -> bool:
+        return any((self._references / run_id / name).exists() for run_id in self.run_ids())
 
 
 class PatchWriter:
     """A patch on its way into its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, references: Path) -> None:
         self._folder = folder
+        self._references = references
         self._temporary = folder / f".{os.getpid()}-{id(self):x}"
         self._digest = hashlib.sha256()
         self._file: BinaryIO = open(os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")  # noqa: SIM115 -- closed by `close`
@@ -126,11 +196,16 @@ class PatchWriter:
         self._digest.update(data)
         self._file.write(data)
 
-    def keep(self) -> str:
-        """Give the patch its name, durably; returns its id."""
+    def keep(self, run_id: str) -> str:
+        """Give the patch its name, durably, for as long as the run is there; returns its id."""
+        digest = self._digest.hexdigest()
+        if digest == _EMPTY:
+            return f"patch_{digest}"
         self._file.flush()
         os.fsync(self._file.fileno())
-        digest = self._digest.hexdigest()
+        references = self._references / run_id
+        make_folder(references)
+        replace_durably(references / digest, b"")
         self._temporary.replace(self._folder / f"{digest}.patch")
         sync_folder(self._folder)
         return f"patch_{digest}"

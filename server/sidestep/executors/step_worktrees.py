@@ -1,5 +1,5 @@
 """
-What the engine sees of worktrees and patches: the `Worktrees` port on git, and the end of what a run left there.
+What others see of worktrees and patches: the `Worktrees` port on git, and the end of what a run left there.
 
 Making, reading and applying are `worktrees.py`'s and `patches.py`'s.
 """
@@ -7,9 +7,12 @@ Making, reading and applying are `worktrees.py`'s and `patches.py`'s.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sidestep.executors.durable_files import in_thread
+from sidestep.executors.patch_files import PatchFolder
 from sidestep.executors.patches import Patches
 from sidestep.executors.worktrees import Worktrees
 from sidestep.model.agents import PatchInfo
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from sidestep.executors.git import Git
     from sidestep.executors.worktrees import Worktree
     from sidestep.model.abort import AbortSignal
+
+log = logging.getLogger("sidestep.worktrees")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class StepWorktrees:
     def __init__(self, state_folder: Path, git: Git) -> None:
         self._folder = state_folder
         self._worktrees = Worktrees(state_folder, git)
+        self._made = PatchFolder(state_folder / "patches")
         self.patches = Patches(state_folder, git)
 
     async def open(self, run_id: str, key: str, folder: str, signal: AbortSignal) -> OpenWorktree:
@@ -62,3 +68,18 @@ class StepWorktrees:
 
     async def run_ids(self) -> list[str]:
         return sorted({*await self._worktrees.runs(), *await self.patches.runs()})
+
+    async def forget_patches(self, run_id: str) -> None:
+        try:
+            await in_thread(self._made.forget_run, run_id)
+        except OSError as error:
+            log.warning("%s: its patches cannot be removed: %s", run_id, error)
+
+    async def patch_run_ids(self) -> list[str]:
+        return await in_thread(self._made.run_ids)
+
+    async def sweep_patches(self, before_s: float) -> None:
+        try:
+            await in_thread(self._made.sweep, before_s)
+        except OSError as error:
+            log.warning("patches that no run refers to cannot be removed: %s", error)

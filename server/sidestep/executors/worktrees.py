@@ -292,7 +292,7 @@ class Worktrees:
                 take=writer.write,
                 bytes_max=self._patch_bytes_max,
             )
-            return await in_thread(writer.keep)
+            return await in_thread(writer.keep, worktree.run_id)
         finally:
             await in_thread(writer.close)
 

@@ -25,7 +25,7 @@ class HostOffer:
     """
     Attributes:
         agents: `initializationOptions`, for the configuration of every folder.
-        can_be_asked: A person sees what we ask; a policy that asks means deny without one.
+        can_be_asked: A person sees what we ask; without one a policy that asks permits only what was permitted before.
         agent: Makes the host itself an agent, of a name, with settings and places; None when it does no tasks.
     """
 

@@ -54,12 +54,14 @@ class WorkflowParts(msgspec.Struct, frozen=True):
         open_service: Answers the service; raises StoreUnavailable as long as its store cannot be opened.
         opened_service: The service if it is open already, else None.
         hear_host: Told what the host offers to agents, before anything runs for it.
+        configuration_warnings: What the configuration that holds in a folder (its path) has wrong, for a person.
     """
 
     open_service: Callable[[], Awaitable[WorkflowService]]
     opened_service: Callable[[], WorkflowService | None]
     library: Library
     hear_host: Callable[[HostOffer], None]
+    configuration_warnings: Callable[[str], Sequence[str]]
 
 
 class WorkflowSide:
@@ -81,6 +83,8 @@ class WorkflowSide:
         self._greeting = Greeting(InitializeParams())
         self._is_initialized = False
         self._is_shut_down = False
+        # What was told of the configuration: each text once.
+        self._warned: set[str] = set()
         self._told: WorkflowService | None = None
         self._automatic: AutomaticResume | None = None
         self._notifier = Notifier(
@@ -132,6 +136,8 @@ class WorkflowSide:
 
     async def call(self, method: str, params: Any, context: RequestContext) -> object:
         """Serve one `workflow/*` request, its params decoded."""
+        if method in _RUNNING:
+            self._warn()
         answer = await self._handlers[method](params, context)
         if method == "workflow/trust" and params.trusted:
             self._sweep(self._workspace.folders)
@@ -194,6 +200,7 @@ class WorkflowSide:
         self._is_initialized = True
         if self._greeting.is_offered:
             self._status.begin()
+        self._warn()
         self._interactions.begin(self._workspace.folders)
         if self._told is not None:
             self._begin(self._told)
@@ -259,11 +266,22 @@ class WorkflowSide:
         for message in recovery_messages(recovered):
             self._session.notify("window/showMessage", message)
 
+    def _warn(self) -> None:
+        """Tell what the configuration has wrong, which is read only where somebody trusts the folder."""
+        for folder in self._workspace.folders:
+            for warning in self._parts.configuration_warnings(folder.path):
+                if warning not in self._warned:
+                    self._warned.add(warning)
+                    self._session.notify("window/showMessage", {"type": _WARNING, "message": warning})
+
     def _request_of(self, run_id: str) -> int | str | None:
         active = self._told.runs.get(run_id) if self._told is not None else None
         return None if active is None else active.request_id
 
 
+# Requests that have a run begin or go on.
+_RUNNING = frozenset({"workflow/start", "workflow/resume", "workflow/retry"})
+_WARNING = 2
 _SHUT_DOWN = AbortReason(AbortKind.SHUTDOWN, by="host", detail="the host shut the server down")
 
 

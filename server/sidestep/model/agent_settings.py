@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 
 # More at once than any machine or account allows.
 CONCURRENCY_MAX = 10_000
+# Problems of a configuration that are told at the start of a run.
+WARNINGS_MAX = 5
+_FORBIDS = "Until that is mended, commands and what agents ask for are denied"
 
 KINDS = ("acp", "cli", "host")
 USAGE_NAMES = ("input_tokens", "output_tokens", "cost_usd")
 
 # What an argument may hold to be filled in for each turn.
 PROMPT, CWD, REPORT_FILE = "{prompt}", "{cwd}", "{report_file}"
+# What looks like one; `${name}` is a shell's.
+_HOLE = re.compile(r"(?<!\$)\{[a-z_]+\}")
 
 
 @dataclass(frozen=True)
@@ -94,11 +100,13 @@ class ConfigProblem:
         where: The file, or "initializationOptions".
         line: 1-based; None where there are no lines.
         message: What is wrong and what to write.
+        forbids: It may have been meant to forbid something, so nothing is permitted until it is mended.
     """
 
     where: str
     line: int | None
     message: str
+    forbids: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}:{self.line}: {self.message}" if self.line is not None else f"{self.where}: {self.message}"
@@ -122,13 +130,15 @@ class ConfiguredAgent:
 @dataclass(frozen=True)
 class AgentConfiguration:
     """
-    What holds in one workspace folder: the session's word before the project's before the user's.
+    What holds in one workspace folder: the session's word before the project's before the user's; for permissions the
+    strictest of them.
 
     Attributes:
         agents: By name, those of the nearest source first, each source in its own order.
         default_agent: None when nobody named one.
         default_where: Who named it.
-        permission_policy: None when nobody said.
+        permission_policy: None when nobody said; "deny" while there is a `permission_problem`.
+        permission_where: Who said so: a file and its line, or "initializationOptions".
         problems: Everything that could not be used, also each broken agent's.
     """
 
@@ -136,7 +146,22 @@ class AgentConfiguration:
     default_agent: str | None = None
     default_where: str | None = None
     permission_policy: PermissionPolicy | None = None
+    permission_where: str | None = None
     problems: tuple[ConfigProblem, ...] = ()
+
+    @property
+    def permission_problem(self) -> ConfigProblem | None:
+        """Why nothing is permitted, if it is for a mistake."""
+        return next((problem for problem in self.problems if problem.forbids), None)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person is told of the problems, at most so many that they are read."""
+        told = sorted(self.problems, key=lambda problem: not problem.forbids)[:WARNINGS_MAX]
+        warnings = [f"{problem}. {_FORBIDS}" if problem.forbids else str(problem) for problem in told]
+        if more := len(self.problems) - len(told):
+            warnings.append(f"{more} more problems of the configuration; `sidestep doctor` lists them")
+        return tuple(warnings)
 
 
 def parse_agent(table: Mapping[str, Any]) -> tuple[AgentSettings | None, tuple[str, str] | None]:
@@ -178,6 +203,9 @@ def why_unusable(settings: AgentSettings) -> str | None:
 def _why_unusable_program(settings: AgentSettings) -> str | None:
     args = settings.args or ()
     has_prompt, has_file = (any(hole in arg for arg in args) for hole in (PROMPT, REPORT_FILE))
+    unknown = [hole for arg in args for hole in _HOLE.findall(arg) if hole not in (PROMPT, CWD, REPORT_FILE)]
+    if unknown:
+        return f"{unknown[0]} in args is filled in with nothing; there are {PROMPT}, {CWD} and {REPORT_FILE}"
     if settings.prompt_via == "stdin" and has_prompt:
         return f'{PROMPT} stands in args, and prompt_via = "stdin"; remove one of them'
     if settings.report_file is not None and not has_file:

@@ -23,11 +23,39 @@ if TYPE_CHECKING:
 
 
 class PermissionPolicy(enum.Enum):
-    """Who decides what a step may do."""
+    """Who decides what a step may do; a later one is stricter."""
 
     ALLOW = "allow"  # Nobody is asked.
     ASK = "ask"  # A person is, each time.
-    DENY = "deny"  # Nothing is permitted; also where nobody could be asked.
+    DENY = "deny"  # Nothing is permitted.
+
+
+@dataclass(frozen=True)
+class PermissionRule:
+    """
+    The policy in force in a folder, and what a person has to know who wants another one.
+
+    Attributes:
+        where: Who set it: a file and its line, or "initializationOptions"; None when nobody did.
+        problem: The mistake in a configuration that made it "deny".
+        can_ask: Whether a question that is put can be answered. Where it cannot, "ask" permits only what somebody has
+            permitted elsewhere, and waits for nobody.
+    """
+
+    policy: PermissionPolicy = PermissionPolicy.ALLOW
+    where: str | None = None
+    problem: str | None = None
+    can_ask: bool = True
+
+    @property
+    def why_denied(self) -> str:
+        """Why something is denied without a question, and what to change."""
+        if self.problem is not None:
+            return f"The policy is deny because of a mistake; mend it: {self.problem}"
+        set_by = f"The policy is {self.policy.value}, set by {self.where}"
+        if self.policy is PermissionPolicy.ASK:
+            return f'{set_by}, and nobody can be asked here; run it at a terminal, or write "allow" there'
+        return f'{set_by}; write "ask" or "allow" there to permit it'
 
 
 @dataclass(frozen=True)
@@ -226,9 +254,25 @@ class Worktrees(Protocol):
         ...
 
     async def remove_run(self, run_id: str) -> None:
-        """Remove a run's worktrees and what is known of its patches; never raises for what is gone."""
+        """
+        Remove a run's worktrees and what is known of patches it applied; never raises for what is gone.
+
+        The patches it made stay.
+        """
         ...
 
     async def run_ids(self) -> list[str]:
-        """The runs that have left something here."""
+        """The runs that have left something here beside patches."""
+        ...
+
+    async def forget_patches(self, run_id: str) -> None:
+        """Remove the patches that a run made and no other one did; never raises for what is gone."""
+        ...
+
+    async def patch_run_ids(self) -> list[str]:
+        """The runs that made patches."""
+        ...
+
+    async def sweep_patches(self, before_s: float) -> None:
+        """Remove patches from before that time, in seconds of the wall clock, that no run is known to have made."""
         ...

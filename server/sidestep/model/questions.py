@@ -56,6 +56,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         schema_json: JSON Schema the answer has to fit, JSON text; without choices and schema the answer is text.
         answer_json: The answer as JSON text, when `status` is answered.
         by: Who answered, for people.
+        sequence: Of the event that asked, in its run's journal; tells the order within one millisecond. Older rows: 0.
     """
 
     interaction_id: str
@@ -71,10 +72,16 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: InteractionStatus = InteractionStatus.ASKED
     answer_json: str | None = None
     by: str | None = None
+    sequence: int = 0
 
     @property
     def is_open(self) -> bool:
         return self.status is InteractionStatus.ASKED
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """What lists are ordered by: when it was asked."""
+        return self.asked_at_ms, self.sequence, self.interaction_id
 
     @property
     def answer(self) -> Any:
@@ -134,7 +141,7 @@ def _changed(
 ) -> Decision:
     stored = replace(question, status=status)
     if status is InteractionStatus.ASKED:
-        stored = replace(stored, asked_at_ms=now_ms)
+        stored = replace(stored, asked_at_ms=now_ms, sequence=record.sequence + 1)
     body = InteractionChanged(
         interaction_id=stored.interaction_id,
         kind=stored.kind.value,
@@ -146,6 +153,7 @@ def _changed(
     )
     assert record.pending + pending >= 0, "no more questions end than were asked"
     decision = put(record, replace(record, pending=record.pending + pending), [body], now_ms)
+    assert status is not InteractionStatus.ASKED or stored.sequence == decision.events[0].sequence, "its event's place"
     return replace_dataclass(decision, question=stored, pending=pending)
 
 

@@ -20,6 +20,8 @@ none. The files are read again each time, so an edit holds from the next step on
 Invariant: nothing of an untrusted folder is read, and nothing that lies outside of a project by its real path.
 Invariant: a broken file disables only itself, and a broken agent only itself; a broken one does not let another of the
 same name through, which somebody meant to replace.
+Invariant: what may have been meant to forbid something forbids: the strictest policy of all sources holds, and a
+mistake in one is a "deny".
 """
 
 from __future__ import annotations
@@ -82,10 +84,16 @@ class _Source:
     agents: dict[str, ConfiguredAgent] = field(default_factory=dict[str, ConfiguredAgent])
     default_agent: str | None = None
     permission_policy: PermissionPolicy | None = None
+    permission_line: int | None = None
     problems: list[ConfigProblem] = field(default_factory=list[ConfigProblem])
 
-    def broken(self, line: int | None, message: str) -> ConfigProblem:
-        problem = ConfigProblem(self.where, line, message)
+    @property
+    def permission_where(self) -> str:
+        return self.where if self.permission_line is None else f"{self.where}:{self.permission_line}"
+
+    def broken(self, line: int | None, message: str, *, forbids: bool = False) -> ConfigProblem:
+        """`forbids`: it may hold a policy that was not understood."""
+        problem = ConfigProblem(self.where, line, message, forbids)
         self.problems.append(problem)
         return problem
 
@@ -129,13 +137,25 @@ def _joined(sources: list[_Source]) -> AgentConfiguration:
         for name, agent in source.agents.items():
             agents.setdefault(name, agent)
     named = next((source for source in sources if source.default_agent is not None), None)
+    problems = tuple(problem for source in sources for problem in source.problems)
+    policy, where = _strictest(sources)
     return AgentConfiguration(
         agents=agents,
         default_agent=named.default_agent if named else None,
         default_where=named.where if named else None,
-        permission_policy=next((each.permission_policy for each in sources if each.permission_policy), None),
-        problems=tuple(problem for source in sources for problem in source.problems),
+        permission_policy=PermissionPolicy.DENY if any(problem.forbids for problem in problems) else policy,
+        permission_where=where,
+        problems=problems,
     )
+
+
+def _strictest(sources: list[_Source]) -> tuple[PermissionPolicy | None, str | None]:
+    """The strictest policy that was said, and who said it first."""
+    for policy in reversed(PermissionPolicy):
+        for source in sources:
+            if source.permission_policy is policy:
+                return policy, source.permission_where
+    return None, None
 
 
 def _session_source(session: SessionAgents) -> _Source:
@@ -157,7 +177,7 @@ def _project_source(folder: FolderKey) -> _Source:
         real = path
     if not folder.covers(FolderKey(real)):
         source = _Source(path)
-        source.broken(None, "it leads outside the workspace folder; put a file there instead of the link")
+        source.broken(None, "it leads outside the workspace folder; put a file there instead of the link", forbids=True)
         return source
     return _file_source(path, real)
 
@@ -170,29 +190,30 @@ def _file_source(path: str, real: str) -> _Source:
     try:
         text = read_source_file(real, file=path, bytes_max=CONFIG_BYTES_MAX)
     except ScriptNotFound as error:
-        source.broken(None, f"it cannot be read: {error.why}")
+        source.broken(None, f"it cannot be read: {error.why}", forbids=True)
         return source
     except ScriptInvalid as error:
         first = error.problems[0]
         too_long = f"it is longer than {CONFIG_BYTES_MAX} bytes"
-        source.broken(first.line, too_long if first.code == "too-long" else "it is not UTF-8; save it as UTF-8")
+        why = too_long if first.code == "too-long" else "it is not UTF-8; save it as UTF-8"
+        source.broken(first.line, why, forbids=True)
         return source
     # Only who has such a file pays for it.
     import tomllib
 
     crowded = next((n for n, line in enumerate(text.split("\n"), 1) if line.count(".") > LINE_DOTS_MAX), None)
     if crowded is not None:
-        source.broken(crowded, f"the line has more than {LINE_DOTS_MAX} dots; write it as several lines")
+        source.broken(crowded, f"the line has more than {LINE_DOTS_MAX} dots; write it as several lines", forbids=True)
         return source
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         position = _TOML_POSITION.search(str(error))
         line = int(position[1]) if position else text.count("\n") + 1
-        source.broken(line, f"it is not TOML: {_TOML_POSITION.sub('', str(error))}")
+        source.broken(line, f"it is not TOML: {_TOML_POSITION.sub('', str(error))}", forbids=True)
         return source
     except RecursionError:
-        source.broken(None, "it is not TOML that can be read: it is nested too deeply")
+        source.broken(None, "it is not TOML that can be read: it is nested too deeply", forbids=True)
         return source
     _read_document(document, source, _Lines(text))
     return source
@@ -201,7 +222,9 @@ def _file_source(path: str, real: str) -> _Source:
 def _read_document(document: dict[str, Any], source: _Source, lines: _Lines) -> None:
     for name in _strangers(document, _TOP_LEVEL):
         message = f"there is no setting {name!r}.{did_you_mean(name, _TOP_LEVEL)} There are {', '.join(_TOP_LEVEL)}."
-        source.broken(lines.of((), name), message)
+        if name == "policy":
+            message = 'write policy = "ask" below [permissions], not by itself'
+        source.broken(lines.of((), name), message, forbids=True)
     agents = document.get("agents", {})
     if isinstance(agents, dict):
         _read_agents(cast("dict[str, Any]", agents), source, lines)
@@ -239,18 +262,21 @@ def _strangers(table: dict[str, Any], known: tuple[str, ...]) -> list[str]:
 
 def _read_permissions(permissions: Any, source: _Source, lines: _Lines) -> None:
     if not isinstance(permissions, dict):
-        source.broken(lines.of((), "permissions"), 'permissions is a table: write [permissions] and policy = "ask"')
+        message = 'permissions is a table: write [permissions] and policy = "ask" below it'
+        source.broken(lines.of((), "permissions"), message, forbids=True)
         return
     table = cast("dict[str, Any]", permissions)
     if "policy" in table:
         words = {each.value: each for each in PermissionPolicy}
         policy = table["policy"]
+        line = source.permission_line = lines.of(("permissions",), "policy")
         source.permission_policy = words.get(policy) if isinstance(policy, str) else None
         if source.permission_policy is None:
             one_of = ", ".join(f'"{word}"' for word in words)
-            source.broken(lines.of(("permissions",), "policy"), f"policy must be one of {one_of}")
+            source.broken(line, f"policy must be one of {one_of}", forbids=True)
     for name in _strangers(table, ("policy",)):
-        source.broken(lines.of(("permissions",), name), f"[permissions] has no setting {name!r}; there is policy")
+        message = f"[permissions] has no setting {name!r}; there is policy"
+        source.broken(lines.of(("permissions",), name), message, forbids=True)
 
 
 class _Lines:

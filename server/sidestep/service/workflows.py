@@ -39,7 +39,7 @@ from sidestep.service.recovery import Recovery
 from sidestep.service.requests import AnswerGiven, Interrupted, ResumeRequest, RetryRequest, Started, StartRequest
 from sidestep.service.waiting import Waiting
 from sidestep.service.watch_pace import WatchPace
-from sidestep.service.worktree_sweep import sweep_worktrees
+from sidestep.service.worktree_sweep import remove_deleted, sweep_patches, sweep_worktrees, tree_of
 
 if TYPE_CHECKING:
     from sidestep.engine.runner import RunnerParts
@@ -214,13 +214,17 @@ class WorkflowService:
             rest()
 
     async def delete(self, run_id: str) -> RunRecord:
-        """Remove a stopped, quiescent run with its tree; returns the row it had."""
+        """Remove a stopped, quiescent run with its tree, worktrees and patches; returns the row it had."""
         record = await self.store.read(run_id)
         _require_root(record)
         if self._recovery.is_dead(record):
             record = await self._recovery.recover(record)
+        tree = await tree_of(self.store, run_id)
         await self.store.delete(run_id)
-        await self._swept()
+        if self._sweep is not None:
+            # Two that remove the same would be in each other's way.
+            await asyncio.wait({self._sweep})
+        await remove_deleted(self._parts.runner.agents.worktrees, tree)
         return record
 
     async def answer(self, interaction_id: str, answer: Any, by: str) -> AnswerGiven:
@@ -269,6 +273,7 @@ class WorkflowService:
     async def _swept(self) -> None:
         try:
             await sweep_worktrees(self._parts.runner.agents.worktrees, self.store)
+            await sweep_patches(self._parts.runner.agents.worktrees, self.store, self._clock.now_ms())
         except OSError as error:
             log.warning("what ended runs left of worktrees cannot be removed: %s", error)
 

@@ -83,7 +83,7 @@ def put_decision(run: StoredRun, decision: Decision) -> None:
 def open_questions(journal: MemoryJournal, record: RunRecord) -> list[Question]:
     """What is open of a run, of a root: of its tree; oldest first."""
     found = [question for run in _members(journal, record) for question in run.questions.values() if question.is_open]
-    return sorted(found, key=lambda question: (question.asked_at_ms, question.interaction_id))
+    return sorted(found, key=lambda question: question.place)
 
 
 def withdraw_questions(journal: MemoryJournal, record: RunRecord) -> dict[str, int]:

@@ -55,7 +55,7 @@ def open_questions(connection: sqlite3.Connection, run_id: str) -> Sequence[Ques
         raise RunNotFound(run_id=run_id)
     readable = (_question_if_readable(each, stored) for _, each, stored in _open_rows(connection, found[0]))
     questions = [each for each in readable if each is not None and run_id in (found[0], each.run_id)]
-    return sorted(questions, key=lambda question: (question.asked_at_ms, question.interaction_id))
+    return sorted(questions, key=lambda question: question.place)
 
 
 def withdraw_open(connection: sqlite3.Connection, root_run_id: str, run: int | None) -> list[int]:

@@ -102,6 +102,40 @@ async def test_what_is_configured_wrongly_is_an_error_with_its_line(examined: Ex
     assert "agent a" not in found, "told once"
 
 
+async def test_a_default_that_names_nobody_is_told_with_the_name_that_was_meant(examined: Examined) -> None:
+    mine = '[agents.mine]\nkind = "cli"\ncommand = "mine"\n'
+    examined.install("mine", "true")
+    examined.user.write_text(f'default_agent = "mina"\n{mine}')
+    found = (await examined.findings())["default agent"]
+    assert found.mark == "!!"
+    assert found.found == f"default_agent = \"mina\" in {examined.user} names no agent. Did you mean 'mine'?"
+    assert found.todo == "Write one of: mine."
+    examined.environ["PATH"] = str(examined.bin)
+    examined.user.write_text(f'default_agent = "codex"\n{mine}')
+    found = (await examined.findings())["default agent"]
+    assert (found.mark, "its program 'codex' is not on PATH" in found.found) == ("!!", True)
+    for good in ("mine", "host"):
+        examined.user.write_text(f'default_agent = "{good}"\n{mine}')
+        assert "default agent" not in await examined.findings()
+
+
+async def test_what_is_wrong_with_a_command_is_told(examined: Examined) -> None:
+    plain = examined.folder / "my tool"
+    plain.write_text("#!/bin/sh\n")
+    examined.user.write_text(
+        '[agents.plain]\nkind = "cli"\ncommand = "./my tool"\n'
+        '[agents.args]\nkind = "cli"\ncommand = "echo --hi"\nargs = ["{prompt}"]\n'
+        '[agents.home]\nkind = "cli"\ncommand = "~/bin/tool"\n'
+    )
+    found = await examined.findings()
+    assert {found[f"agent {name}"].mark for name in ("plain", "args", "home")} == {"!!"}
+    assert found["agent plain"].found == f"{examined.folder}/./my tool is not executable; {examined.user}; the default"
+    assert found["agent plain"].todo == f"chmod +x '{examined.folder}/./my tool'"
+    assert "arguments belong into args" in found["agent args"].found
+    assert found["agent args"].todo == 'Write command = "echo" and args = ["--hi", "{prompt}"].'
+    assert "~ is not expanded" in found["agent home"].found
+
+
 async def test_a_projects_file_that_is_not_trusted_is_named_and_not_read(examined: Examined) -> None:
     examined.trusted = False
     examined.project.write_text('[agents.a]\nkind = "clu"\n')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +22,7 @@ class Row:
     """What of a failed run is told."""
 
     error: Failure
-    steps: StepCounts = StepCounts()
+    steps: StepCounts = field(default_factory=StepCounts)
     file: str = "flow.py"
     folder: str = "/project"
     run_id: str = "run_x"

@@ -8,9 +8,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from sidestep.cli.complaints import lines_of
 from sidestep.cli.invocation import Invocation
-from sidestep.cli.questions import answer_commands, lines_of_question, open_question_lines, prompt_of, read_answer
+from sidestep.cli.questions import (
+    answer_commands,
+    answered_lines,
+    lines_of_question,
+    open_question_lines,
+    problem_lines,
+    prompt_of,
+    read_answer,
+)
 from sidestep.model.errors import AnswerInvalid
+from sidestep.model.events import InteractionStatus
+from sidestep.model.problems import ArgsProblem
 from sidestep.model.questions import Choice, Question, QuestionKind
 
 TEXT = Question(
@@ -53,15 +64,16 @@ def test_what_is_typed_is_read_as_the_question_wants_it(question: Question, type
     ("question", "typed", "why"),
     [
         (TEXT, "\udcff", "UTF-8"),
-        (CHOICES, "3", "none of the choices: 'yes', 'no'"),
+        (CHOICES, "3", "'3' is none of the choices: 'yes', 'no'"),
         (CHOICES, "0", "none of the choices"),
         (CHOICES, "-1", "none of the choices"),
         (CHOICES, "\u0661", "none of the choices"),
         (CHOICES, "", "none of the choices"),
         (NUMBERS, "3", "none of the choices"),
-        (FORM, "x", "is not JSON"),
-        (FORM, "NaN", "is not JSON"),
-        (FORM, "", "is not JSON"),
+        (FORM, "x", "not JSON; texts need quotes"),
+        (FORM, "NaN", "not JSON"),
+        (FORM, "", "not JSON"),
+        (FORM, "[1e999]", "too large"),
         (FORM, '"\\ud800"', "surrogate"),
         (FORM, "[" * 100_000, "nested too deep"),
     ],
@@ -78,7 +90,27 @@ def test_choices_are_numbered_unless_they_are_numbers() -> None:
     assert lines_of_question(NUMBERS) == ["Which?", "  - 2", "  - 1"]
     assert lines_of_question(replace(TEXT, title="A\nB", detail="why\nso")) == ["A", "B", "  why", "  so"]
     assert (prompt_of(CHOICES), prompt_of(NUMBERS), prompt_of(TEXT)) == ("Number or words: ", "Answer: ", "Answer: ")
-    assert prompt_of(FORM) == 'JSON that fits {"type":"object"}\nAnswer: '
+    assert prompt_of(FORM) == "Answer: "
+
+
+def test_a_schema_stands_on_one_bounded_line() -> None:
+    assert lines_of_question(FORM) == ["Which?", '  JSON that fits {"type":"object"}']
+    long = replace(TEXT, schema_json='{"enum":["' + "x\n" * 1000 + '"]}')
+    (_, line) = lines_of_question(long)
+    assert len(line) < 450
+    assert "\n" not in line
+
+
+def test_places_in_an_answer_are_named_everywhere_alike() -> None:
+    problems = (ArgsProblem("", "7 is odd"), ArgsProblem("/a~1b/0", "1 is small"))
+    assert problem_lines(problems) == ["the answer: 7 is odd", "a/b/0: 1 is small"]
+    told = lines_of(AnswerInvalid("ask_1", problems), Invocation())
+    assert told[1:] == [f"  {line}" for line in problem_lines(problems)]
+
+
+def test_answered_questions_are_told_with_their_answers() -> None:
+    answered = replace(TEXT, title="A\nB", status=InteractionStatus.ANSWERED, answer_json='"x"', by="terminal")
+    assert answered_lines([answered, replace(answered, by=None)]) == ['  A B (s): "x", by terminal', '  A B (s): "x"']
 
 
 def test_the_proposed_commands_can_be_typed_as_they_stand() -> None:

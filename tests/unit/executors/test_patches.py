@@ -242,7 +242,7 @@ async def test_files_that_git_filters_are_filtered_both_ways(isolation: Isolatio
     assert (place / "x.large").read_bytes() == b"content 1\n"
     change(place, {"x.large": b"content 2\n", "y.large": b"content 3\n"})
     patch = await isolation.worktrees.collect(worktree)
-    (stored,) = (isolation.state / "patches").iterdir()
+    (stored,) = (isolation.state / "patches").glob("*.patch")
     assert b"content" not in stored.read_bytes()
     assert await isolation.apply(patch) == applied("x.large", "y.large")
     assert (isolation.tree["x.large"], isolation.tree["y.large"]) == (b"content 2\n", b"content 3\n")
@@ -359,7 +359,7 @@ async def test_waiting_for_another_process_ends_with_the_signal_or_the_limit(iso
 
 async def test_an_unknown_or_damaged_patch_is_told_apart_from_one_that_does_not_apply(isolation: Isolation) -> None:
     patch = await isolation.patch_of(FIRST)
-    (stored,) = (isolation.state / "patches").iterdir()
+    (stored,) = (isolation.state / "patches").glob("*.patch")
     stored.write_bytes(stored.read_bytes() + b"x")
     with pytest.raises(PatchUnknown, match="damaged"):
         await isolation.apply(patch)

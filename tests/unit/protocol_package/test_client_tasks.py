@@ -184,3 +184,25 @@ async def test_the_handshake_offers_what_there_are_handlers_for() -> None:
         question = {"interactionId": "i", "runId": "r", "kind": "question", "title": "t", "redelivery": False}
         reply = await client.request("ask", {"method": "workflow/interact", "params": question})
         assert reply["result"] == {"answer": "yes"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ValueError("the model is overloaded"), "the model is overloaded"),
+        (KeyError(), "the host failed to answer workflow/runTask: KeyError"),
+    ],
+)
+async def test_a_host_that_breaks_says_why(raised: Exception, told: str) -> None:
+    complained: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complained.append(context["exception"]))
+
+    async def do(task: HostTask) -> RunTaskResult:
+        raise raised
+
+    async with HostTasks(do) as tasks, spawn() as client:
+        tasks.serve(client)
+        error = (await ask(client))["error"]
+    assert (error["message"], error["data"]) == (told, {"reason": "internal"})
+    assert complained == [raised]

@@ -170,6 +170,8 @@ PATCH = [
     ("apply_patch('p', id='a')", "takes the patch of an agent that worked in a worktree, not a str"),
     ("apply_patch(None, id='a')", "takes the patch of an agent that worked in a worktree, not None"),
     ("apply_patch({}, id='a')", "takes the patch of an agent that worked in a worktree, not a dict"),
+    ("apply_patch({'result': 'x', 'patch': {'id': 'p'}}, id='a')", """takes the patch alone"""),
+    ("apply_patch({'result': 'x', 'patch': {'id': 'p'}}, id='a')", """give its ["patch"]"""),
     ("apply_patch({'id': 3}, id='a')", "takes the patch of an agent that worked in a worktree, not a dict"),
     ("apply_patch({'id': 'p'}, id='a', three_way='yes')", "three_way is a str, not True or False"),
     ("apply_patch({'id': 'p'}, id='a', paths='a.py')", "paths is a str, not a list of strings"),

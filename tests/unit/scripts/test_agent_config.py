@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -215,6 +216,8 @@ def test_a_broken_agent_disables_only_itself_and_lets_no_other_of_its_name_throu
         ("[permissions]\npolicy = 'maybe'\n", ':2: policy must be one of "allow", "ask", "deny"'),
         ("[permissions]\nx = 1\n", ":2: [permissions] has no setting 'x'"),
         ("permissions = 'ask'\n", ":1: permissions is a table"),
+        ("\npolicy = 'deny'\n", ':2: write policy = "ask" below [permissions]'),
+        ("[permission]\npolicy = 'deny'\n", ":1: there is no setting 'permission'. Did you mean 'permissions'?"),
         ("a = 1\na = 2\n", ":2: it is not TOML: Cannot overwrite a value"),
         ("a = [\n\n", ": it is not TOML: "),
         ("a = " + "[" * 50_000, "nested too deeply"),
@@ -227,6 +230,76 @@ def test_a_problem_says_where_and_what_to_write(configured: Configured, text: st
         assert len(configured.read(text).problems) == 3
     else:
         assert says in configured.problem(text)
+
+
+@pytest.mark.parametrize("source", ["project", "user"])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[permissions]\npolicy = 'dney'\n", 2),
+        ("[permissions]\npolicy = true\n", 2),
+        ("[permissions]\npolicie = 'deny'\n", 2),
+        ("[permission]\npolicy = 'deny'\n", 1),
+        ("policy = 'deny'\n", 1),
+        ("permissions = 'deny'\n", 1),
+        ("[permissions]\npolicy = 'deny'\n\nagents =\n", 4),
+        ("[permissions]\npolicy = 'allow'\nagents =\n", 3),
+        ("x" * (CONFIG_BYTES_MAX + 1), 1),
+    ],
+)
+def test_p7_a_mistake_that_may_hide_a_policy_denies(
+    configured: Configured, source: str, text: str, line: int | None
+) -> None:
+    """P7: in any source, whatever another one allows."""
+    allow = "[permissions]\npolicy = 'allow'\n"
+    read = configured.read(text, allow) if source == "project" else configured.read(allow, text)
+    assert read.permission_policy is PermissionPolicy.DENY
+    problem = read.permission_problem
+    assert problem is not None
+    file = configured.project if source == "project" else configured.user
+    assert (problem.where, problem.line) == (str(file), line)
+    assert any(told.startswith(str(problem)) and "are denied" in told for told in read.warnings)
+
+
+def test_p7_a_projects_file_that_is_not_read_for_where_it_leads_denies(configured: Configured, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.toml"
+    outside.write_text("[permissions]\npolicy = 'allow'\n")
+    configured.project.symlink_to(outside)
+    assert configured.read().permission_policy is PermissionPolicy.DENY
+    configured.project.unlink()
+    configured.project.mkdir()
+    assert configured.read().permission_policy is PermissionPolicy.DENY
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[permissions]\n", "[agents.a]\nkind = 'clu'\n", "default_agent = 1\n", "agents = 1\n"]
+)
+def test_p7_what_has_to_do_with_no_policy_forbids_nothing(configured: Configured, text: str) -> None:
+    read = configured.read(text)
+    assert (read.permission_policy, read.permission_problem) == (None, None)
+    configured.trusted = False
+    assert configured.read("[permissions]\npolicy = 'dney'\n").permission_policy is None
+
+
+def test_p7_the_strictest_policy_of_session_project_and_user_holds(configured: Configured) -> None:
+    said = "[permissions]\npolicy = '{}'\n"
+    where = {"project": f"{configured.project}:2", "user": f"{configured.user}:2", "session": "initializationOptions"}
+    order = ("allow", "ask", "deny")
+    for session, project, user in itertools.product(order, repeat=3):
+        configured.session = SessionAgents(permission_policy=PermissionPolicy(session))
+        read = configured.read(said.format(project), said.format(user))
+        strictest = max(session, project, user, key=order.index)
+        assert read.permission_policy is PermissionPolicy(strictest)
+        words = {"session": session, "project": project, "user": user}
+        assert read.permission_where == next(where[who] for who, word in words.items() if word == strictest)
+
+
+def test_the_warnings_are_few_and_begin_with_what_forbids(configured: Configured) -> None:
+    agents = "".join(f"[agents.a{number}]\nkind = 'x'\n" for number in range(9))
+    told = configured.read(agents + "[permission]\n").warnings
+    assert len(told) == 6
+    assert "there is no setting 'permission'" in told[0]
+    assert told[-1] == "5 more problems of the configuration; `sidestep doctor` lists them"
 
 
 def test_a_file_that_is_no_text_or_no_file_is_told(configured: Configured) -> None:
@@ -270,6 +343,8 @@ def test_every_setting_has_a_reader_and_the_other_way_round() -> None:
         ({"kind": "acp", "command": "x", "prompt_via": "arg"}, "prompt_via means nothing"),
         ({"kind": "cli", "command": "x", "schema": "data"}, 'schema = "data" is for kind = "host"'),
         ({"kind": "cli", "command": "x", "prompt_via": "stdin", "args": ["{prompt}"]}, "remove one of them"),
+        ({"kind": "cli", "command": "x", "args": ["-p", "{prmpt}"]}, "{prmpt} in args is filled in with nothing"),
+        ({"kind": "cli", "command": "x", "args": ["--in={cwd}", "${home}", '{"a": {}}', "{ print }"]}, None),
         ({"kind": "cli", "command": "x", "report_file": "a"}, "no argument holds {report_file}"),
         ({"kind": "cli", "command": "x", "output_format": "json"}, "needs report_field"),
         ({"kind": "cli", "command": "x", "usage": {"cost_usd": "a"}}, "usage is read from JSON"),

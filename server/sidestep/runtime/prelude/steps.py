@@ -152,6 +152,8 @@ def apply_patch(
     patch: Any, *, id: Any = None, three_way: Any = True, paths: Any = None, **options: Any
 ) -> Awaitable[Any]:
     know_options("apply_patch", options, ("three_way", "paths"))
+    if isinstance(patch, dict) and isinstance(patch.get("patch"), dict):  # pyright: ignore[reportUnknownMemberType]
+        raise TypeError('apply_patch() takes the patch alone, not all that the agent gave; give its ["patch"]')
     if not isinstance(patch, dict) or not isinstance(patch.get("id"), str):  # pyright: ignore[reportUnknownMemberType]
         raise TypeError(f"apply_patch() takes the patch of an agent that worked in a worktree, not {kind_of(patch)}")
     expect_flag("apply_patch", "three_way", three_way)
