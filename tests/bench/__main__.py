@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.cancel_cost import measure_cancel_cost
+from tests.bench.language_cost import measure_language_cost
 from tests.bench.listing import measure_listing
 from tests.bench.long_run import measure_long_run
 from tests.bench.pickup import measure_pickup
@@ -46,6 +47,7 @@ MEASURES: Sequence[Callable[[Path], Rows]] = (
     measure_cancel_cost,
     measure_pickup,
     measure_listing,
+    measure_language_cost,
 )
 WIRE_MEASURES: Sequence[Callable[[WirePeers], Rows]] = (
     measure_wire_start,

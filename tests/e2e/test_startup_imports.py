@@ -51,7 +51,10 @@ FORBIDDEN_MODULES = frozenset(
     }
 )
 # Whole packages of ours of which not one module may be imported.
-FORBIDDEN_PARTS = ("sidestep.engine", "sidestep.executors", "sidestep.runtime", "sidestep.scripts", "sidestep.service")
+FORBIDDEN_PARTS = (
+    *("sidestep.engine", "sidestep.executors", "sidestep.language", "sidestep.runtime", "sidestep.scripts"),
+    "sidestep.service",
+)
 # Never: what a host without documents does not pay for at all.
 NEVER = frozenset({"_ssl", "attrs", "cattrs", "click", "lsprotocol", "platformdirs", "pygls", "rich"})
 # 199 when this was written: a dependency that comes in at the side shows here.

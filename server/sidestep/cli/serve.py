@@ -34,7 +34,7 @@ from sidestep.rpc.transport import take_stdin, take_stdout
 from sidestep.rpc.writer import Writer
 from sidestep.settings import Settings
 from sidestep.store.identity import stored_id
-from sidestep.store.place import database_path
+from sidestep.store.place import database_path, user_folder
 from sidestep.system import VERSION, RandomIds, random_word
 
 if TYPE_CHECKING:
@@ -231,6 +231,7 @@ def _parts(app: LateApplication, store: str | None, settings: Settings, bridge: 
         server_epoch=random_word(),
         new_incident_id=RandomIds().incident_id,
         bridge=bridge,
+        user_workflows=lambda: os.path.join(user_folder("config"), "workflows"),
     )
 
 

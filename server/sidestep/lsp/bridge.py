@@ -25,7 +25,7 @@ from sidestep.rpc.transport import Lane
 from sidestep_protocol.errors import INTERNAL_ERROR, InvalidParamsData, ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sidestep.lsp.pygls_server import PyglsServer
     from sidestep.rpc.outbound import Settle
@@ -85,6 +85,8 @@ class PyglsBridge:
         self._peer: Peer | None = None
         self._initialize_params: Raw | None = None
         self._features: dict[str, Feature] = {}
+        self._late_methods: frozenset[str] = frozenset()
+        self._build_late: Callable[[PyglsServer], Mapping[str, Feature]] | None = None
         self._server: PyglsServer | None = None
         self._loading: asyncio.Task[None] | None = None
         # Set when loading failed: an installation does not mend itself while we run.
@@ -111,6 +113,16 @@ class PyglsBridge:
         if self._server is not None:
             self._server.add_feature(method, handler)
 
+    def late_features(self, methods: frozenset[str], build: Callable[[PyglsServer], Mapping[str, Feature]]) -> None:
+        """
+        Serve these methods by features that are imported and built with pygls, in its thread.
+
+        Args:
+            build: Its features may hear notifications besides.
+        """
+        assert self._loading is None, "Invariant: what is served is known before the first document"
+        self._late_methods, self._build_late = methods, build
+
     @property
     def is_loaded(self) -> bool:
         return self._server is not None
@@ -135,7 +147,7 @@ class PyglsBridge:
     # -- The session's fallback
 
     def serves(self, method: str) -> bool:
-        return method in DOCUMENT_METHODS or method in self._features
+        return method in DOCUMENT_METHODS or method in self._features or method in self._late_methods
 
     async def request(self, method: str, params: Raw | None) -> object:
         """
@@ -187,7 +199,8 @@ class PyglsBridge:
         from sidestep.lsp.pygls_server import PyglsServer
 
         server = PyglsServer(self._name, self._version, self)
-        server.start(_as_utf16(self._initialize_params), self._features)
+        late: Mapping[str, Feature] = {} if self._build_late is None else self._build_late(server)
+        server.start(_as_utf16(self._initialize_params), {**self._features, **late})
         return server
 
     def _pump(self) -> None:

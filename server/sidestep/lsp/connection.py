@@ -18,6 +18,7 @@ import msgspec
 
 from sidestep.lsp.greeting import Greeting, shows_messages
 from sidestep.lsp.host_log import HostLog
+from sidestep.lsp.language_offer import LANGUAGE_METHODS, language_capabilities
 from sidestep.lsp.method_table import ADMISSIONS, AT_ONCE, LARGE
 from sidestep.rpc.admission import SessionLimits
 from sidestep.rpc.errors import RpcError
@@ -40,9 +41,10 @@ from sidestep_protocol.schema_constant import SCHEMA_HASH
 from sidestep_protocol.tasks import TaskProgressNotification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator  # noqa: TC004 -- never decoded
+    from collections.abc import Awaitable, Callable, Iterator, Mapping  # noqa: TC004 -- never decoded
 
-    from sidestep.lsp.bridge import PyglsBridge  # noqa: TC004 -- never decoded
+    from sidestep.lsp.bridge import Feature, PyglsBridge  # noqa: TC004 -- never decoded
+    from sidestep.lsp.pygls_server import PyglsServer
     from sidestep.lsp.workflow_side import WorkflowParts, WorkflowSide  # noqa: TC004 -- never decoded
     from sidestep.rpc.router import RequestContext
     from sidestep.rpc.writer import Writer
@@ -68,6 +70,7 @@ class ConnectionParts(msgspec.Struct, frozen=True, kw_only=True):
         load: Imports and builds what serves `workflow/*`; asked once, after the initialize reply or when `stored_id`
             has none.
         server_epoch: A fresh word for each start of the server.
+        user_workflows: The user's folder of scripts; asked when documents are first served.
     """
 
     stored_id: Callable[[], Awaitable[str | None]]
@@ -77,6 +80,7 @@ class ConnectionParts(msgspec.Struct, frozen=True, kw_only=True):
     server_epoch: str
     new_incident_id: Callable[[], str]
     bridge: PyglsBridge
+    user_workflows: Callable[[], str | None] = lambda: None
 
 
 class Connection:
@@ -118,6 +122,7 @@ class Connection:
         self._trace.connect(self.session.notify)
         self.host_log = HostLog(self.session.notify, loop=self._loop, monotonic=self._loop.time)
         parts.bridge.connect(self.session)
+        parts.bridge.late_features(LANGUAGE_METHODS, self._language_features)
 
     def close(self) -> None:
         for task in (self._loading, self._opening):
@@ -164,6 +169,7 @@ class Connection:
             capabilities={
                 "positionEncoding": "utf-16",
                 "textDocumentSync": {"openClose": True, "change": 2},
+                **language_capabilities(),
                 "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
                 "experimental": {"workflow": msgspec.to_builtins(offered)},
             },
@@ -191,6 +197,14 @@ class Connection:
             await self._side.shut_down()
 
     # -- What is loaded late
+
+    def _language_features(self, server: PyglsServer) -> Mapping[str, Feature]:
+        """In the thread that loads pygls."""
+        from sidestep.language.surroundings import Surroundings
+        from sidestep.lsp.language_methods import LanguageMethods
+
+        surroundings = Surroundings(user_folder=self._parts.user_workflows())
+        return LanguageMethods(server, surroundings, self._parts.settings, self._loop).features()
 
     async def _workflows(self) -> WorkflowSide:
         """Raises: whatever it cannot be loaded for; Draining when the process is about to end."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 import cattrs
+from msgspec import Raw
 from pygls.exceptions import JsonRpcException, JsonRpcInternalError
 from pygls.lsp.server import LanguageServer
 
@@ -25,7 +26,7 @@ from sidestep.rpc.errors import RpcError, invalid_params
 from sidestep_protocol.errors import InvalidParamsData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pygls.server import ServerErrors
 
@@ -53,6 +54,7 @@ class PyglsServer(LanguageServer):
     def __init__(self, name: str, version: str, sink: Sink) -> None:
         super().__init__(name, version)  # pyright: ignore[reportUnknownMemberType] -- its *args have no types
         self._sink = sink
+        self._closers: list[Callable[[], None]] = []
         self.protocol.set_writer(self, include_headers=False)
 
     def start(self, initialize_params: Mapping[str, Any], features: Mapping[str, Feature]) -> None:
@@ -111,6 +113,42 @@ class PyglsServer(LanguageServer):
         """The text of an open document."""
         document = self.workspace.text_documents.get(unquote(uri))
         return None if document is None else document.source
+
+    @property
+    def position_encoding(self) -> str:
+        """What columns count: "utf-8", "utf-16" or "utf-32", as agreed in the handshake."""
+        encoding: Any = self.workspace.position_encoding  # pyright: ignore[reportUnknownMemberType] -- not typed there
+        return str(getattr(encoding, "value", encoding) or "utf-16")
+
+    def offers(self, *path: str, default: object = None) -> Any:
+        """A capability of the client's, by lsprotocol's names; `default` for one it does not speak of."""
+        found: Any = self.client_capabilities
+        for name in path:
+            found = getattr(found, name, None)
+        return default if found is None else found
+
+    def publish_diagnostics(self, uri: str, version: int | None, diagnostics: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Tell the problems of a document.
+
+        Args:
+            version: Of the text they were found in; None for a document that is closed.
+        """
+        params: dict[str, Any] = {"uri": uri, "diagnostics": diagnostics}
+        if version is not None:
+            params["version"] = version
+        # As plain JSON: lsprotocol's types would check what we made ourselves.
+        self._sink.take(Notification("textDocument/publishDiagnostics", Raw(json.dumps(params).encode())))
+
+    def at_shutdown(self, close: Callable[[], None]) -> None:
+        """Have something closed with the server."""
+        self._closers.append(close)
+
+    def shutdown(self) -> None:
+        """Public hook: pygls lets go of its threads."""
+        for close in self._closers:
+            close()
+        super().shutdown()
 
     def report_server_error(self, error: Exception, source: ServerErrors) -> None:
         """Public hook: stock pygls shows the exception's text to the user."""

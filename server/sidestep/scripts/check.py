@@ -20,6 +20,7 @@ from sidestep.scripts.syntax import parse
 if TYPE_CHECKING:
     from sidestep.model.problems import ScriptProblem
     from sidestep.scripts.signature import ScriptSignature
+    from sidestep.scripts.syntax import ScriptSyntax
 
 # Problems told about one script; who has more mends these first.
 SCRIPT_PROBLEMS_MAX = 200
@@ -39,9 +40,11 @@ def check(source: str, file: str) -> list[ScriptProblem]:
 def check_with_signature(source: str, file: str) -> tuple[ScriptSignature | None, list[ScriptProblem]]:
     """The signature of `main`, if it can be read, and what `check` gives; the text is parsed once."""
     syntax, problems = parse(source, file)
-    if syntax is None:
-        return None, problems
-    imports = Imports(syntax)
+    return (None, problems) if syntax is None else check_syntax(syntax, Imports(syntax))
+
+
+def check_syntax(syntax: ScriptSyntax, imports: Imports) -> tuple[ScriptSignature | None, list[ScriptProblem]]:
+    """As `check_with_signature`, of a script that is parsed already."""
     signature, problems = signature_of(syntax)
     for found in (
         check_constructs(syntax),

@@ -20,11 +20,20 @@ if TYPE_CHECKING:
     from sidestep.scripts.syntax import ScriptSyntax
 
 _CODE = "unsupported"
+# Whatever else a script holds, of which there is much more, needs no look.
+_MAYBE_REFUSED: frozenset[type[ast.AST]] = frozenset(
+    {
+        *(ast.ClassDef, ast.Yield, ast.YieldFrom, ast.Delete, ast.AsyncWith, ast.AsyncFor, ast.TryStar),
+        *(ast.comprehension, ast.AugAssign),
+    }
+)
 
 
 def check_constructs(syntax: ScriptSyntax) -> Iterator[ScriptProblem]:
     """Problems of refused syntax."""
     for node in syntax.nodes:
+        if type(node) not in _MAYBE_REFUSED:
+            continue
         match node:
             case ast.ClassDef():
                 yield from _check_class(syntax, node)
@@ -95,6 +104,8 @@ def _deletion(syntax: ScriptSyntax, node: ast.Delete) -> ScriptProblem:
 
 
 def _check_nesting(syntax: ScriptSyntax) -> Iterator[ScriptProblem]:
+    if syntax.depth <= NESTING_MAX:
+        return
     depths: dict[ast.AST, int] = {}
     for node in syntax.nodes:
         depth = depths.get(syntax.parents.get(node, syntax.tree), 0)

@@ -8,6 +8,7 @@ statement. Everything else is looked up in the sandbox's table of modules.
 from __future__ import annotations
 
 import ast
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sidestep.scripts.edits import merged_edit
@@ -54,11 +55,12 @@ class Imports:
         package, _, name = (self.dotted_name(call.func) or "").partition(".")
         return PRIMITIVES.get(name) if package == AUTHORING else None
 
-    def calls(self) -> Iterator[tuple[ast.Call, Primitive]]:
+    @cached_property
+    def calls(self) -> list[tuple[ast.Call, Primitive]]:
         """Every sure call of a primitive, in the order of the tree."""
-        for node in self._syntax.nodes:
-            if isinstance(node, ast.Call) and (primitive := self.primitive(node)) is not None:
-                yield node, primitive
+        calls = [node for node in self._syntax.nodes if isinstance(node, ast.Call)]
+        found = ((node, self.primitive(node)) for node in calls)
+        return [(node, primitive) for node, primitive in found if primitive is not None]
 
 
 def check_imports(syntax: ScriptSyntax) -> Iterator[ScriptProblem]:

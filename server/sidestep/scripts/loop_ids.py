@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from sidestep.scripts.syntax import SCOPES, bound_names
+from sidestep.scripts.syntax import BINDERS, SCOPES, bound_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ class LoopIds:
 
     def _varying_in(self, loop: Loop) -> set[str]:
         if loop not in self._varying:
-            self._varying[loop] = _varying_names(loop)
+            self._varying[loop] = _varying_names(self._syntax, loop)
         return self._varying[loop]
 
 
@@ -75,20 +75,21 @@ def loop_variable(loop: Loop) -> str | None:
     return target.id if isinstance(target, ast.Name) else None
 
 
-def _varying_names(loop: Loop) -> set[str]:
+def _varying_names(syntax: ScriptSyntax, loop: Loop) -> set[str]:
     """Names whose value may differ between two rounds."""
     varying: set[str] = set()
     # Targets of loops inside: they vary from round to round of this one only if what they go through does.
     inner: list[tuple[set[str], ast.expr]] = []
     inner_targets: set[ast.AST] = set()
-    for node in ast.walk(loop):
+    nodes = syntax.descendants(loop)
+    for node in nodes:
         over = _goes_over(node)
         if over is not None and not _is_own_round(loop, node):
             targets = {each for each in ast.walk(over[0]) if isinstance(each, ast.Name)}
             inner.append(({each.id for each in targets}, over[1]))
             inner_targets |= targets
-    for node in ast.walk(loop):
-        if node not in inner_targets:
+    for node in nodes:
+        if type(node) in BINDERS and node not in inner_targets:
             varying.update(bound_names(node))
     for _ in range(_PASSES_MAX):
         before = len(varying)

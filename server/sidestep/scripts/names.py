@@ -28,10 +28,13 @@ _PYTHON_BUILTINS = frozenset(dir(builtins))
 def check_names(syntax: ScriptSyntax, imports: Imports) -> Iterator[ScriptProblem]:
     """Problems of names, attributes of modules, and forbidden calls."""
     # `exec` may bind anything; who uses it knows what they do.
-    binds_by_itself = any(isinstance(each, ast.Name) and each.id == "exec" for each in syntax.nodes)
+    binds_by_itself = "exec" in syntax.read_names
+    there = syntax.bindings.keys() | BUILTINS
     for node in syntax.nodes:
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and not binds_by_itself:
-            yield from _check_name(syntax, node)
+        if isinstance(node, ast.Name):
+            # Most names are there; they cost no more than this.
+            if node.id not in there and isinstance(node.ctx, ast.Load) and not binds_by_itself:
+                yield from _check_name(syntax, node)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             yield from _check_attribute(syntax, imports, node)
         elif isinstance(node, ast.Call):
@@ -40,7 +43,7 @@ def check_names(syntax: ScriptSyntax, imports: Imports) -> Iterator[ScriptProble
 
 def _check_name(syntax: ScriptSyntax, node: ast.Name) -> Iterator[ScriptProblem]:
     name = node.id
-    if name in syntax.bindings or name in BUILTINS or _is_told_elsewhere(syntax, node):
+    if _is_told_elsewhere(syntax, node):
         return
     severity = "warning" if syntax.is_tried(node) else "error"
     if name in PRIMITIVES or name in MODULES:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def check_step_calls(syntax: ScriptSyntax, imports: Imports) -> Iterator[ScriptProblem]:
     """Problems of every call of a primitive."""
-    calls = list(imports.calls())
+    calls = imports.calls
     ids = StepIds(syntax, calls)
     answers = ExpectedAnswers(syntax)
     for call, primitive in calls:

@@ -22,7 +22,7 @@ from sidestep.model.problems import ScriptProblem
 from sidestep.scripts.source_text import SourceText, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # What no Python source may hold: the end of a C string, and halves of a character that no file can hold.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -33,6 +33,17 @@ FEATURE_VERSION = (3, 11)
 Placed = ast.expr | ast.stmt | ast.arg | ast.keyword | ast.alias | ast.excepthandler
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# What may bind a name. The parser makes exactly these types, and a look into a set is a third of `isinstance`.
+BINDERS: frozenset[type[ast.AST]] = frozenset(
+    {
+        *(ast.Name, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.arg, ast.alias, ast.ExceptHandler),
+        *(ast.MatchAs, ast.MatchStar, ast.MatchMapping, ast.Global, ast.Nonlocal),
+    }
+)
+# Nodes without any below them.
+_LEAVES: frozenset[type[ast.AST]] = frozenset({ast.Name, ast.Constant, ast.alias})
+# Fields of a node that a run never evaluates; `Load()` and its like are shared between nodes and have no place.
+_NOT_EVALUATED = frozenset({"annotation", "returns", "ctx", "op", "ops"})
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -48,25 +59,69 @@ class ScriptSyntax:
         self.fields: dict[ast.AST, str] = {}
         # Every node but those of annotations, parents before children.
         self.nodes: list[ast.AST] = [tree]
-        for node in self.nodes:
-            for field, child in _evaluated_children(node):
-                self.parents[child] = node
-                self.fields[child] = field
-                self.nodes.append(child)
+        # Where in `nodes` the children of a node stand; a leaf has no entry. Ranges cost the garbage collector nothing.
+        self._children: dict[ast.AST, range] = {}
+        # Levels of the tree: no expression or statement is nested deeper.
+        self.depth = 0
+        first = 0
+        while first < len(self.nodes):
+            self.depth += 1
+            level = self.nodes[first:]
+            first = len(self.nodes)
+            self._read_level(level)
+
+    def descendants(self, node: ast.AST) -> list[ast.AST]:
+        """A node and everything below it, parents before children."""
+        found = [node]
+        children, nodes = self._children, self.nodes
+        for each in found:
+            if each in children:
+                below = children[each]
+                found += nodes[below.start : below.stop]
+        return found
 
     def span(self, node: Placed) -> Span:
         """Where a node stands; for one inside an f-string, where the f-string does."""
-        placed = node
-        child: ast.AST = node
-        while (parent := self.parents.get(child)) is not None:
-            if isinstance(parent, ast.JoinedStr):
-                placed = parent
-            child = parent
-        return self.text.span(placed)
+        return self.text.span(self._formatted.get(node, node))
 
     def is_placed(self, node: ast.AST) -> bool:
         """True when the node's own position is known, so that its text can be replaced."""
-        return not any(isinstance(parent, ast.JoinedStr) for parent in self.ancestors(node))
+        return node not in self._formatted
+
+    @cached_property
+    def _formatted(self) -> dict[ast.AST, ast.JoinedStr]:
+        """What stands inside an f-string, with the outermost one."""
+        found: dict[ast.AST, ast.JoinedStr] = {}
+        # Outer ones come first in `nodes`; what is inside one of them is known by then.
+        for outer in self.nodes:
+            if isinstance(outer, ast.JoinedStr) and outer not in found:
+                found.update(dict.fromkeys(self.descendants(outer)[1:], outer))
+        return found
+
+    def _read_level(self, level: Sequence[ast.AST]) -> None:
+        """Note the children of these nodes, in their order. All of a big script passes through here."""
+        parents, fields, nodes, children = self.parents, self.fields, self.nodes, self._children
+        for node in level:
+            # More than half of a script's nodes.
+            if type(node) in _LEAVES:
+                continue
+            first = len(nodes)
+            for name in node._fields:
+                if name in _NOT_EVALUATED:
+                    continue
+                value = getattr(node, name, None)
+                if isinstance(value, ast.AST):
+                    parents[value] = node
+                    fields[value] = name
+                    nodes.append(value)
+                elif isinstance(value, list):
+                    for item in value:  # pyright: ignore[reportUnknownVariableType]
+                        if isinstance(item, ast.AST):
+                            parents[item] = node
+                            fields[item] = name
+                            nodes.append(item)
+            if len(nodes) > first:
+                children[node] = range(first, len(nodes))
 
     def problem(
         self,
@@ -113,9 +168,15 @@ class ScriptSyntax:
         """Every name bound anywhere in the script, in any scope, with the nodes that bind it."""
         found: dict[str, list[ast.AST]] = {}
         for node in self.nodes:
-            for name in bound_names(node):
-                found.setdefault(name, []).append(node)
+            if type(node) in BINDERS:
+                for name in bound_names(node):
+                    found.setdefault(name, []).append(node)
         return found
+
+    @cached_property
+    def read_names(self) -> set[str]:
+        """Every name that is read anywhere in the script, in any scope."""
+        return {node.id for node in self.nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
     def is_rebound(self, name: str) -> bool:
         """True when something other than one import binds the name, so that its meaning is not sure."""
@@ -154,8 +215,9 @@ def parse(source: str, file: str) -> tuple[ScriptSyntax | None, list[ScriptProbl
 def bound_names(node: ast.AST) -> Iterator[str]:
     """Names this very node binds, in whatever scope it stands."""
     match node:
-        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-            yield name
+        case ast.Name(id=name, ctx=context):
+            if not isinstance(context, ast.Load):
+                yield name
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
         case ast.arg(arg=name):
@@ -194,20 +256,6 @@ def problem_at(
         fix=edit,
         fix_title=fix_title,
     )
-
-
-def _evaluated_children(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    for name in node._fields:
-        # `Load()` and its like are shared between nodes and have no place.
-        if name in ("annotation", "returns", "ctx", "op", "ops"):
-            continue
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            yield name, value
-        elif isinstance(value, list):
-            for item in value:  # pyright: ignore[reportUnknownVariableType]
-                if isinstance(item, ast.AST):
-                    yield name, item
 
 
 def _from_parser(text: SourceText, error: SyntaxError) -> ScriptProblem:

@@ -207,8 +207,8 @@ async def test_v1_j4_a_later_process_asks_for_the_turn_that_was_under_way(tmp_pa
         first = await before.task(1)
         before.answer({"data": "seven"})
         await before.task(2)
-        # Created, begun, the step started, an answer refused, the second turn.
-        await h.reached(RUN, lambda record: record.sequence == 5)
+        # Created, begun, the step started, an answer refused and logged, the second turn.
+        await h.reached(RUN, lambda record: record.sequence == 6)
         dead.add("owner-a")
         assert isinstance(h.store, InMemoryRunStore)
         beside = InMemoryRunStore(h.clock, h.settings, h.store.journal)

@@ -1,0 +1,251 @@
+"""
+LSP's document methods for workflow scripts: decode, ask `language/`, convert, answer. Other documents get nothing.
+
+Owns which documents are open, with their text. It keeps the text itself: pygls takes a form feed for a line end, which
+LSP does not, and would then make later edits in the wrong place. It must not know runs; what of them is shown comes
+through `Surroundings`. Everything here works in an untrusted folder and without a store.
+
+Invariant: handlers of notifications do their work before they first wait, so edits are made in the client's order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sidestep.language.completion import complete
+from sidestep.language.diagnostics import diagnose
+from sidestep.language.document import Document
+from sidestep.language.fixes import fixes_in
+from sidestep.language.hover import hover
+from sidestep.language.navigation import definition, references
+from sidestep.language.signature_help import signature_help
+from sidestep.language.symbols import outline
+from sidestep.lsp import language_answers as answers
+from sidestep.lsp.language_offer import LANGUAGE_METHODS
+from sidestep.lsp.positions import edited, from_position, from_range
+from sidestep.lsp.pushed_diagnostics import PushedDiagnostics
+from sidestep.model.errors import ScriptInvalid, ScriptNotFound
+from sidestep.scripts.discovery import ScriptFinder, builtin_folder
+from sidestep.scripts.file_uri import path_of_uri
+from sidestep.scripts.folder import FolderKey
+from sidestep.scripts.source_file import read_source_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sidestep.language.document import Snapshot
+    from sidestep.language.surroundings import Surroundings
+    from sidestep.lsp.bridge import Feature
+    from sidestep.lsp.pygls_server import PyglsServer
+    from sidestep.model.problems import ScriptProblem
+    from sidestep.settings import Settings
+
+
+class LanguageMethods:
+    """One connection's open scripts. Lives on the event loop's thread; reading scripts happens in others."""
+
+    def __init__(
+        self, server: PyglsServer, surroundings: Surroundings, settings: Settings, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """
+        Args:
+            surroundings: `workflows` and `read` of it are made here.
+        """
+        self._server = server
+        self._settings = settings
+        self._documents: dict[str, Document] = {}
+        self._finder = ScriptFinder(user_folder=surroundings.user_folder, builtin=builtin_folder(), settings=settings)
+        self._surroundings = replace(surroundings, workflows=self._workflows, read=self._read)
+        self._pushed = PushedDiagnostics(self._diagnose, self._publish, loop.call_later)
+        # The problems of a snapshot, kept for the code actions that follow.
+        self._problems: dict[str, tuple[Snapshot, list[ScriptProblem]]] = {}
+        server.at_shutdown(self._pushed.close_all)
+
+    def features(self) -> Mapping[str, Feature]:
+        """What the server is to serve, by method."""
+        requests: dict[str, Feature] = {
+            "textDocument/codeAction": self._code_actions,
+            "textDocument/completion": self._completion,
+            "textDocument/definition": self._definition,
+            "textDocument/documentSymbol": self._symbols,
+            "textDocument/hover": self._hover,
+            "textDocument/references": self._references,
+            "textDocument/signatureHelp": self._signature_help,
+        }
+        assert requests.keys() == LANGUAGE_METHODS, "Invariant: what is offered is served"
+        return {
+            **requests,
+            "textDocument/didOpen": self._opened,
+            "textDocument/didChange": self._changed,
+            "textDocument/didClose": self._closed,
+        }
+
+    # -- Documents
+
+    async def _opened(self, params: Any) -> None:
+        item = params.text_document
+        path = self._script_path(item.uri)
+        if path is not None:
+            document = self._documents[item.uri] = Document(path, item.text, item.version)
+            self._pushed.open(item.uri, document)
+
+    async def _changed(self, params: Any) -> None:
+        document = self._documents.get(params.text_document.uri)
+        if document is None:
+            return
+        text = document.text
+        for change in params.content_changes:
+            where = getattr(change, "range", None)
+            if where is None:
+                text = change.text
+            else:
+                text = edited(text, _pair(where.start), _pair(where.end), change.text, self._encoding)
+        document.change(text, params.text_document.version)
+        self._pushed.changed(params.text_document.uri)
+
+    async def _closed(self, params: Any) -> None:
+        uri = params.text_document.uri
+        if self._documents.pop(uri, None) is not None:
+            self._problems.pop(uri, None)
+            self._pushed.close(uri)
+
+    # -- Requests
+
+    async def _hover(self, params: Any) -> object:
+        def answer(snapshot: Snapshot) -> object:
+            found = hover(snapshot, *self._place(snapshot, params), self._surroundings)
+            as_markdown = self._server.offers("text_document", "hover", "content_format", default=["markdown"])
+            return answers.hover_answer(snapshot, found, self._encoding, as_markdown=_has_markdown(as_markdown))
+
+        return await self._answer(params, answer)
+
+    async def _completion(self, params: Any) -> object:
+        def answer(snapshot: Snapshot) -> object:
+            items = complete(snapshot, *self._place(snapshot, params), self._surroundings)
+            formats = self._server.offers(
+                "text_document", "completion", "completion_item", "documentation_format", default=["markdown"]
+            )
+            listed = [
+                answers.completion_item(snapshot, item, number, self._encoding, as_markdown=_has_markdown(formats))
+                for number, item in enumerate(items)
+            ]
+            return {"isIncomplete": False, "items": listed}
+
+        return await self._answer(params, answer)
+
+    async def _signature_help(self, params: Any) -> object:
+        return await self._answer(
+            params,
+            lambda snapshot: answers.signature_answer(signature_help(snapshot, *self._place(snapshot, params))),
+        )
+
+    async def _symbols(self, params: Any) -> object:
+        def answer(snapshot: Snapshot) -> object:
+            # The last text that was Python, placed in the present one.
+            symbols = outline(snapshot)
+            if self._server.offers("text_document", "document_symbol", "hierarchical_document_symbol_support"):
+                return [answers.document_symbol(snapshot, symbol, self._encoding) for symbol in symbols]
+            return list(answers.flat_symbols(snapshot, params.text_document.uri, symbols, self._encoding))
+
+        return await self._answer(params, answer)
+
+    async def _definition(self, params: Any) -> object:
+        def answer(snapshot: Snapshot) -> object:
+            places = definition(snapshot, *self._place(snapshot, params), self._surroundings)
+            return [answers.location(place, self._encoding, self._uri_of) for place in places]
+
+        return await self._answer(params, answer)
+
+    async def _references(self, params: Any) -> object:
+        def answer(snapshot: Snapshot) -> object:
+            at = self._place(snapshot, params)
+            with_definition = params.context.include_declaration
+            places = references(snapshot, *at, self._surroundings, with_definition=with_definition)
+            return [answers.location(place, self._encoding, self._uri_of) for place in places]
+
+        return await self._answer(params, answer)
+
+    async def _code_actions(self, params: Any) -> object:
+        only = params.context.only
+        if only is not None and not any(str(getattr(kind, "value", kind)) in ("", "quickfix") for kind in only):
+            return []
+        uri = params.text_document.uri
+        with_versions = bool(self._server.offers("workspace", "workspace_edit", "document_changes"))
+
+        def answer(snapshot: Snapshot) -> object:
+            wanted = from_range(snapshot, _pair(params.range.start), _pair(params.range.end), self._encoding)
+            version = snapshot.version
+            return [
+                answers.quick_fix(snapshot, uri, fix, self._encoding, version=version, with_versions=with_versions)
+                for fix in fixes_in(self._problems_of(uri, snapshot), wanted)
+            ]
+
+        return await self._answer(params, answer)
+
+    async def _answer(self, params: Any, answer: Callable[[Snapshot], object]) -> object:
+        """What is said of an open script, worked out in a thread; None for any other document."""
+        document = self._documents.get(params.text_document.uri)
+        if document is None or document.snapshot.is_longer_than(self._settings.script_bytes_max):
+            return None
+        return await asyncio.to_thread(answer, document.snapshot)
+
+    # -- What they share
+
+    @property
+    def _encoding(self) -> str:
+        return self._server.position_encoding
+
+    def _place(self, snapshot: Snapshot, params: Any) -> tuple[int, int]:
+        return from_position(snapshot, *_pair(params.position), self._encoding)
+
+    def _diagnose(self, snapshot: Snapshot) -> list[ScriptProblem]:
+        return diagnose(snapshot, self._surroundings, bytes_max=self._settings.script_bytes_max)
+
+    def _problems_of(self, uri: str, snapshot: Snapshot) -> list[ScriptProblem]:
+        known = self._problems.get(uri)
+        return known[1] if known is not None and known[0] is snapshot else self._diagnose(snapshot)
+
+    def _publish(self, uri: str, snapshot: Snapshot | None, problems: list[ScriptProblem]) -> None:
+        if snapshot is None:
+            self._server.publish_diagnostics(uri, None, [])
+            return
+        self._problems[uri] = (snapshot, problems)
+        told = [answers.diagnostic(snapshot, problem, self._encoding) for problem in problems]
+        self._server.publish_diagnostics(uri, snapshot.version, told)
+
+    def _script_path(self, uri: str) -> str | None:
+        """The path of a workflow script; None for any other document."""
+        path, _ = path_of_uri(uri)
+        if path is None or not self._surroundings.is_script(path):
+            return None
+        # Links in folders are followed, so that the script is the one that discovery finds; its own name stays.
+        folder, name = os.path.split(path)
+        return os.path.join(os.path.realpath(folder), name)
+
+    def _uri_of(self, path: str) -> str | None:
+        return next((uri for uri, document in list(self._documents.items()) if document.path == path), None)
+
+    def _workflows(self, folder: str | None) -> Mapping[str, str]:
+        scripts = self._finder.files(None if folder is None else FolderKey(folder))
+        return {name: script.path for name, script in scripts.items() if script.blocked_reason is None}
+
+    def _read(self, path: str) -> str | None:
+        """The text of a script, as an editor that has it open has it."""
+        document = next((each for each in list(self._documents.values()) if each.path == path), None)
+        if document is not None:
+            return document.snapshot.text
+        try:
+            return read_source_file(path, file=path, bytes_max=self._settings.script_bytes_max)
+        except (ScriptNotFound, ScriptInvalid):
+            return None
+
+
+def _pair(position: Any) -> tuple[int, int]:
+    return position.line, position.character
+
+
+def _has_markdown(formats: Any) -> bool:
+    return formats is None or any(str(getattr(each, "value", each)) == "markdown" for each in formats)
