@@ -321,9 +321,7 @@ class Connection(asyncio.SubprocessProtocol):
         elif isinstance(problem, ResponseFailed):
             error = problem
         else:
-            # Whoever reads of the failure at the other end has no other way to learn why.
-            why = str(problem) or f"the host failed to answer {name}: {type(problem).__name__}"
-            error = ResponseFailed(INTERNAL_ERROR, "internal", why)
+            error = ResponseFailed(INTERNAL_ERROR, "internal", f"the host failed to answer {name}")
             self._loop.call_exception_handler({"message": f"Sidestep client: handler of {name}", "exception": problem})
         data: dict[str, Any] = {**(error.data or {}), "reason": error.reason}
         self.write(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from sidestep_protocol.errors import REQUEST_CANCELLED
+from sidestep_protocol.errors import INTERNAL_ERROR, REQUEST_CANCELLED
 from sidestep_protocol.requests import ResponseFailed
 from sidestep_protocol.tasks import RunTaskParams, RunTaskResult, TaskProgressNotification
 
@@ -98,6 +98,15 @@ class HostTasks:
         work.waiting += 1
         try:
             return await asyncio.shield(work.doing)
+        except ResponseFailed:
+            raise
+        except Exception as broken:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"Sidestep client: task {params.task_id}", "exception": broken}
+            )
+            # It stands in the journal: whoever reads of the failed step there has no other way to learn why.
+            why = str(broken) or f"the host failed to answer workflow/runTask: {type(broken).__name__}"
+            raise ResponseFailed(INTERNAL_ERROR, "internal", why) from broken
         except asyncio.CancelledError:
             if work.doing.cancelled():
                 raise ResponseFailed(REQUEST_CANCELLED, "requestCancelled", "the host cancelled the task") from None

@@ -49,7 +49,7 @@ class Project:
         self.tables: list[str] = []
         repository = GitRepository(self.cli.folder)
         repository.commit("Ada", {"calc.py": "", "check.py": CHECK, ".gitignore": "__pycache__/\n.sidestep/\n"})
-        test = [f"test={word}" for word in (sys.executable, "check.py")]
+        test = [f"test={word}" for word in (sys.executable, "-B", "check.py")]
         self.words = ["run", "implement", "task=Write add(a, b) in calc.py.", *test]
 
     def agent(self, name: str, program: str, *arguments: str, **environ: str) -> None:
@@ -161,12 +161,12 @@ async def test_p7_an_agent_that_asks_for_permission_works_once_a_person_gave_it(
     async with Client.spawn(SERVE, env=project.cli.environ, cwd=project.cli.folder) as client:
         client.handle_questions(agree)
         await client.initialize(folders=[project.cli.folder], trust=True)
-        args = {"task": "Write add(a, b) in calc.py.", "test": [sys.executable, "check.py"]}
+        args = {"task": "Write add(a, b) in calc.py.", "test": [sys.executable, "-B", "check.py"]}
         ended = await client.request("workflow/start", {"script": {"name": "implement"}, "args": args})
         assert ended.status == "completed", ended
         assert ended.result.data["green"]
     assert asked.count("execute: rm -rf build") == 4
-    assert f"Run {sys.executable} check.py" in asked
+    assert f"Run {sys.executable} -B check.py" in asked
     assert project.code() == RIGHT
     assert project.called() == [IMPLEMENT, REVIEW, MEND, REVIEW]
 

@@ -71,8 +71,10 @@ class ChildInput(asyncio.BaseProtocol):
             self._transport.close()
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        transport = self._transport
+        # Closed with nothing left to write, its end is on the way; asyncio takes a second one for a fault.
+        if transport is not None and not (transport.is_closing() and transport.get_write_buffer_size() == 0):
+            transport.abort()
 
 
 class ChildProcess(asyncio.SubprocessProtocol):

@@ -43,7 +43,9 @@ class Machine:
             problem = ConfigProblem("a.toml", 3, wrong[1]) if wrong else None
             agents[name] = ConfiguredAgent("a.toml", settings, problem)
         problems = tuple(agent.problem for agent in agents.values() if agent.problem)
-        self.configuration = AgentConfiguration(agents, default, "a.toml" if default else None, None, problems)
+        self.configuration = AgentConfiguration(
+            agents, default, default_where="a.toml" if default else None, problems=problems
+        )
 
     def names(self) -> list[str]:
         return [agent.name for agent in self.catalog.agents(FOLDER)]
