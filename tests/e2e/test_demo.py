@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,8 +142,25 @@ def test_before_the_first_commit_it_makes_a_small_repository_and_says_so(place: 
     assert "a small temporary repository is made: the repository here has no commits yet" in check_demo(place)
 
 
-def test_stopped_half_way_it_leaves_nothing_behind(place: Place) -> None:
+def hold_git(folder: Path) -> None:
+    """A git in front of the real one that stays where it is when it names the empty tree for the second time."""
+    folder.mkdir()
+    os.mkfifo(folder / "gate")
+    real = shutil.which("git")
+    assert real is not None
+    held = f'mkdir "{folder}/once" 2>/dev/null || exec cat "{folder}/gate"'
+    script = f'#!/bin/sh\ncase " $* " in *" hash-object "*) {held} ;; esac\nexec "{real}" "$@"\n'
+    (folder / "git").write_text(script)
+    (folder / "git").chmod(0o755)
+
+
+def test_stopped_half_way_it_leaves_nothing_behind(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repository(place.folder, 3)
+    # Once while it looks how much there is to do, then in its first steps: it cannot end before the signal arrives.
+    hold_git(tmp_path / "held")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'held'}{os.pathsep}{os.environ['PATH']}")
     process = place.begin()
     assert process.stdout is not None
     for line in process.stdout:
