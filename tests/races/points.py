@@ -89,7 +89,7 @@ class PointedStore(InMemoryRunStore):
             while self._deliveries:
                 self._deliver()
             self._is_open = False
-            self._journal.stores.remove(self)
+            self.journal.stores.remove(self)
 
     def _commit(self) -> None:
         """Called by the base in the next turn: the transaction is a point instead."""
@@ -116,7 +116,7 @@ class PointedStore(InMemoryRunStore):
         self._queue_delivery(told, settled)
 
     def _show_others(self, told: Sequence[Committed | Deleted]) -> None:
-        for other in self._journal.stores:
+        for other in self.journal.stores:
             if other is not self and isinstance(other, PointedStore):
                 if not other._inbox:
                     self._schedule.park(f"{other._name}: look", other._look)
@@ -184,7 +184,7 @@ class PointedStore(InMemoryRunStore):
         if isinstance(write, Claim) and root.epoch != write.expected_epoch:
             world.violated(f"a claim of {before.run_id} expected the epoch {write.expected_epoch}, not {root.epoch}")
         root_row = self._run(before.root_run_id).record
-        for run in self._journal.runs.values():
+        for run in self.journal.runs.values():
             row = run.record
             if row.root_run_id == root_row.run_id and row.is_active and not root_row.is_active:
                 world.violated(f"{row.run_id} is {row.status.value} while its root is {root_row.status.value}")
@@ -192,7 +192,7 @@ class PointedStore(InMemoryRunStore):
 
     def _judge_questions(self, root_run_id: str) -> None:
         """Rows count the open questions of their run, a root's those of its tree; what has ended has none (P7)."""
-        tree = [run for run in self._journal.runs.values() if run.record.root_run_id == root_run_id]
+        tree = [run for run in self.journal.runs.values() if run.record.root_run_id == root_run_id]
         left = {run.record.run_id: sum(one.is_open for one in run.questions.values()) for run in tree}
         for run in tree:
             row = run.record

@@ -12,4 +12,4 @@ class SimulatedStore(InMemoryRunStore):
         """Its process is gone; `loses_queue`: before what it was about to commit was committed."""
         if loses_queue:
             self._queue.clear()
-        self._journal.stores.remove(self)
+        self.journal.stores.remove(self)

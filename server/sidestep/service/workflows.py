@@ -171,9 +171,8 @@ class WorkflowService:
         Raises:
             As `resume`, and ScriptNotFound, ScriptInvalid, ArgsInvalid for the current source.
         """
-        if self._sweep is not None:
-            # What the run left when it ended goes before it begins anew, not afterwards.
-            await asyncio.wait({self._sweep})
+        # What the run left when it ended goes before it begins anew, not afterwards.
+        await self._after_sweep()
         record = await self._continuable(request.run_id)
         if request.current_source:
             if record.is_active:
@@ -221,9 +220,8 @@ class WorkflowService:
             record = await self._recovery.recover(record)
         tree = await tree_of(self.store, run_id)
         await self.store.delete(run_id)
-        if self._sweep is not None:
-            # Two that remove the same would be in each other's way.
-            await asyncio.wait({self._sweep})
+        # Two that remove the same would be in each other's way.
+        await self._after_sweep()
         await remove_deleted(self._parts.runner.agents.worktrees, tree)
         return record
 
@@ -269,6 +267,11 @@ class WorkflowService:
                 await self._interrupting.stopped(active, reason)
             else:
                 active.controller.abort(reason)
+
+    async def _after_sweep(self) -> None:
+        """Wait until what ended runs had left at the start is removed."""
+        if self._sweep is not None:
+            await asyncio.wait({self._sweep})
 
     async def _swept(self) -> None:
         try:

@@ -23,7 +23,7 @@ from sidestep.model.ports import Committed, Deleted, Page
 from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import RunResult
-from sidestep.model.writes import Answer, Ask, StepOutput, Withdraw
+from sidestep.model.writes import QuestionWrite, StepOutput
 from sidestep.store.faults import closed_store
 from sidestep.store.listeners import Listeners
 from sidestep.store.memory_journal import (
@@ -67,8 +67,8 @@ class InMemoryRunStore:
     def __init__(self, clock: Clock, settings: Settings, journal: MemoryJournal | None = None) -> None:
         self._clock = clock
         self._settings = settings
-        self.journal = self._journal = MemoryJournal() if journal is None else journal
-        self._journal.stores.append(self)
+        self.journal = MemoryJournal() if journal is None else journal
+        self.journal.stores.append(self)
         self._listeners = Listeners()
         self._queue: list[tuple[Callable[[int], Applied], asyncio.Future[Any]]] = []
         self._is_open = True
@@ -87,14 +87,14 @@ class InMemoryRunStore:
     async def open(self) -> None:
         if not self._is_open:
             self._is_open = True
-            self._journal.stores.append(self)
+            self.journal.stores.append(self)
         self._require_usable()
 
     async def close(self) -> None:
         if self._is_open:
             self._commit()
             self._is_open = False
-            self._journal.stores.remove(self)
+            self.journal.stores.remove(self)
 
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
         return self._listeners.listen(listener)
@@ -135,12 +135,12 @@ class InMemoryRunStore:
 
     async def find_start_key(self, folder: str, start_key: str) -> RunRecord | None:
         self._require_usable()
-        runs = (run.record for run in self._journal.runs.values())
+        runs = (run.record for run in self.journal.runs.values())
         return next((record for record in runs if (record.folder, record.start_key) == (folder, start_key)), None)
 
     async def read_source(self, source_hash: str) -> str:
         self._require_usable()
-        text = self._journal.sources.get(source_hash)
+        text = self.journal.sources.get(source_hash)
         if text is None or hash_text(text) != source_hash:
             raise damaged_source(source_hash)
         return text
@@ -162,9 +162,9 @@ class InMemoryRunStore:
     async def read_output(self, step: StepRecord) -> str:
         self._require_usable()
         if step.output_file is not None:
-            if step.output_file not in self._journal.outputs:
+            if step.output_file not in self.journal.outputs:
                 raise damaged_output(step.output_file)
-            return self._journal.outputs[step.output_file]
+            return self.journal.outputs[step.output_file]
         assert step.output_json is not None, "a completed step has an output"
         return step.output_json
 
@@ -173,14 +173,14 @@ class InMemoryRunStore:
         if not exceeds_utf8(text, self._settings.output_inline_bytes_max):
             return StepOutput(json=text)
         name = f"{hash_text(text)}.json"
-        self._journal.outputs[name] = self._kept[name] = text
+        self.journal.outputs[name] = self._kept[name] = text
         return StepOutput(json=None, file=name)
 
     async def keep_result(self, run_id: str, result: RunResult) -> RunResult:
         self._require_usable()
         if not exceeds_utf8((result.report or "") + (result.data_json or ""), self._settings.result_inline_bytes_max):
             return result
-        self._journal.results[run_id] = result_text(result)
+        self.journal.results[run_id] = result_text(result)
         return RunResult(file=f"/in-memory/{run_id}.json")
 
     async def read_events(self, run_id: str, *, after_sequence: int, limit: int) -> Sequence[JournalEvent]:
@@ -193,17 +193,17 @@ class InMemoryRunStore:
 
     async def read_question(self, interaction_id: str) -> Question | None:
         self._require_usable()
-        found = (run.questions.get(interaction_id) for run in self._journal.runs.values())
+        found = (run.questions.get(interaction_id) for run in self.journal.runs.values())
         return next((question for question in found if question is not None), None)
 
     async def open_questions(self, run_id: str) -> Sequence[Question]:
-        return open_questions(self._journal, self._run(run_id).record)
+        return open_questions(self.journal, self._run(run_id).record)
 
     async def list_runs(self, run_filter: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRecord]:
         """Raises ValueError when `cursor` is no cursor of such a page."""
         self._require_usable()
         place = None if cursor is None else run_place(cursor)
-        records = [run.record for run in self._journal.runs.values() if matches_filter(run.record, run_filter)]
+        records = [run.record for run in self.journal.runs.values() if matches_filter(run.record, run_filter)]
         records.sort(key=list_place, reverse=True)
         if place is not None:
             records = [record for record in records if list_place(record) < place]
@@ -215,7 +215,7 @@ class InMemoryRunStore:
 
     async def owned_runs(self, owner_ids: Collection[str] | None = None) -> Sequence[RunRecord]:
         self._require_usable()
-        owned = [run.record for run in self._journal.runs.values() if run.record.owner is not None]
+        owned = [run.record for run in self.journal.runs.values() if run.record.owner is not None]
         return (
             owned if owner_ids is None else [each for each in owned if each.owner and each.owner.owner_id in owner_ids]
         )
@@ -225,17 +225,17 @@ class InMemoryRunStore:
 
     async def health(self) -> dict[str, Any]:
         self._require_usable()
-        return {"storePath": "", "storeBytes": 0, "storeId": f"memory-{id(self._journal):x}"}
+        return {"storePath": "", "storeBytes": 0, "storeId": f"memory-{id(self.journal):x}"}
 
     def _require_usable(self) -> None:
         if not self._is_open:
             raise closed_store()
-        if self._journal.fault is not None:
-            raise self._journal.fault
+        if self.journal.fault is not None:
+            raise self.journal.fault
 
     def _run(self, run_id: str) -> StoredRun:
         self._require_usable()
-        run = self._journal.runs.get(run_id)
+        run = self.journal.runs.get(run_id)
         if run is None:
             raise RunNotFound(run_id=run_id)
         return run
@@ -283,7 +283,7 @@ class InMemoryRunStore:
 
     def _tell(self, told: Committed | Deleted) -> None:
         self._listeners.tell(told)
-        for other in self._journal.stores:
+        for other in self.journal.stores:
             if other is not self and other._is_watching:
                 other._inbox.append(replace(told, mine=False))
                 asyncio.get_running_loop().call_soon(other._hear)
@@ -295,12 +295,12 @@ class InMemoryRunStore:
             self._listeners.tell(told)
 
     def _create(self, record: RunRecord, source: str) -> Applied:
-        for run in self._journal.runs.values():
+        for run in self.journal.runs.values():
             taken = run.record
             if record.start_key is not None and (taken.folder, taken.start_key) == (record.folder, record.start_key):
                 return Applied((taken, False))
         assert hash_text(source) == record.source_hash, "a run is stored with the source its row names"
-        existing = self._journal.runs.get(record.run_id)
+        existing = self.journal.runs.get(record.run_id)
         if record.is_root:
             assert existing is None, "a run's id is new"
             decision = created(record)
@@ -311,7 +311,7 @@ class InMemoryRunStore:
         run = StoredRun(decision.record)
         put_decision(run, decision)
         self._keep_source(source)
-        self._journal.runs[record.run_id] = run
+        self.journal.runs[record.run_id] = run
         return Applied((decision.record, True), (Committed(decision.record, decision.events),))
 
     def _write(self, write: Write, now_ms: int) -> Applied:
@@ -322,7 +322,7 @@ class InMemoryRunStore:
             return run.steps[key][1] if key in run.steps else None
 
         root = record if record.is_root else self._run(record.root_run_id).record
-        if isinstance(write, Ask | Answer | Withdraw):
+        if isinstance(write, QuestionWrite):
             decision = decide_question(record, root, write, run.questions.get(write.interaction_id), now_ms)
         else:
             decision = decide(record, root, write, step, now_ms)
@@ -330,11 +330,11 @@ class InMemoryRunStore:
             return Applied(record)
         for one in decision.steps:
             name = one.output_file
-            if name is not None and name not in self._journal.outputs:
+            if name is not None and name not in self.journal.outputs:
                 # Deleted with its last user since it was kept.
                 if name not in self._kept:
                     raise damaged_output(name)
-                self._journal.outputs[name] = self._kept[name]
+                self.journal.outputs[name] = self._kept[name]
         put_decision(run, decision)
         others: list[Committed] = []
         counted = root
@@ -342,7 +342,7 @@ class InMemoryRunStore:
             counted = replace_record(counted, automatic_resumes=0)
         pending = decision.pending
         if decision.withdraws_questions:
-            withdrawn = withdraw_questions(self._journal, decision.record)
+            withdrawn = withdraw_questions(self.journal, decision.record)
             pending -= sum(withdrawn.values())
             others += [self._counted(run_id, pending=0) for run_id in withdrawn if run_id != record.run_id]
         if not record.is_root:
@@ -362,7 +362,7 @@ class InMemoryRunStore:
     def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
         """Stop every nested run of the tree that is active."""
         stopped: list[Committed] = []
-        for run in self._journal.runs.values():
+        for run in self.journal.runs.values():
             member = run.record
             if member.root_run_id == root.run_id and not member.is_root and member.is_active:
                 decision = stopped_with_root(member, root, now_ms)
@@ -372,7 +372,7 @@ class InMemoryRunStore:
 
     def _keep_source(self, source: str) -> str:
         digest = hash_text(source)
-        self._journal.sources.setdefault(digest, source)
+        self.journal.sources.setdefault(digest, source)
         return digest
 
     def _delete(self, run_id: str) -> Applied:
@@ -384,14 +384,14 @@ class InMemoryRunStore:
                 why="only the root of a tree can be deleted",
                 root_run_id=record.root_run_id,
             )
-        runs = self._journal.runs
+        runs = self.journal.runs
         tree = [run for run in runs.values() if run.record.root_run_id == run_id]
         require_deletable(run_id, record.status, is_owned=record.owner is not None)
         for run in tree:
             del runs[run.record.run_id]
-            self._journal.results.pop(run.record.run_id, None)
+            self.journal.results.pop(run.record.run_id, None)
         gone = {step.output_file for run in tree for _, step in run.steps.values() if step.output_file}
         used = {step.output_file for run in runs.values() for _, step in run.steps.values()}
         for name in gone - used:
-            self._journal.outputs.pop(name, None)
+            self.journal.outputs.pop(name, None)
         return Applied(None, (Deleted(run_id, record.folder),))

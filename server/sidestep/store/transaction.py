@@ -23,7 +23,7 @@ from sidestep.model.ports import Committed, Deleted
 from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import ACTIVE, STOPPED, RunRecord, RunStatus, StepStatus
-from sidestep.model.writes import Answer, Ask, Withdraw
+from sidestep.model.writes import QuestionWrite
 from sidestep.store.notices import Notices
 from sidestep.store.questions import encode_question, put_question, read_question, withdraw_open
 from sidestep.store.row_cache import RowCache
@@ -147,7 +147,7 @@ class Tables:
         row = self._rows.row(write.run_id)
         record = row.record
         root = record if record.is_root else self._rows.row(record.root_run_id).record
-        if isinstance(write, Ask | Answer | Withdraw):
+        if isinstance(write, QuestionWrite):
             question = read_question(self._connection, write.interaction_id)
             decision = decide_question(record, root, write, question, now_ms)
         else:
