@@ -29,8 +29,9 @@ class FreeExecutor:
     def __init__(self) -> None:
         self.first_called_at: float | None = None
 
-    # Any number at once.
-    places = None
+    def places(self, step_input: dict[str, Any], folder: str) -> tuple[()]:
+        # Any number at once.
+        return ()
 
     def check(self, step_input: dict[str, Any], folder: str) -> str | None:
         return None
