@@ -6,26 +6,24 @@ One that behaves, one that dies, one that ignores that it is to stop, one that a
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sidestep_protocol.client import Client
-from tests.support.command_line import CommandLine
-from tests.support.git_repository import GitRepository
+from tests.support.acp_project import AcpProject
 from tests.support.raw_client import SERVE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sidestep_protocol.tasks import InteractParams
 
 pytestmark = pytest.mark.slow
 
-AGENTS = Path(__file__).parents[1] / "support" / "agents"
 CHECK = "from calc import add\nassert add(2, 3) == 5\n"
 WRONG, RIGHT = (f"def add(a, b):\n    return a {sign} b\n" for sign in "-+")
 BLOCKER = {"blockers": [{"file": "calc.py", "line": 2, "problem": "add subtracts"}], "suggestions": []}
@@ -38,38 +36,13 @@ STORY = [
 IMPLEMENT, REVIEW, MEND = range(3)
 
 
-class Project:
-    """A tiny repository, agents that are configured for it, and what they were asked."""
+class Project(AcpProject):
+    """A tiny module that is to be written."""
 
     def __init__(self, place: Path) -> None:
-        self.cli = CommandLine(place)
-        self.calls = place / "calls"
-        self.story = place / "story.json"
-        self.story.write_text(json.dumps(STORY))
-        self.tables: list[str] = []
-        repository = GitRepository(self.cli.folder)
-        repository.commit("Ada", {"calc.py": "", "check.py": CHECK, ".gitignore": "__pycache__/\n.sidestep/\n"})
+        super().__init__(place, STORY, {"calc.py": "", "check.py": CHECK})
         test = [f"test={word}" for word in (sys.executable, "-B", "check.py")]
         self.words = ["run", "implement", "task=Write add(a, b) in calc.py.", *test]
-
-    def agent(self, name: str, program: str, *arguments: str, **environ: str) -> None:
-        """Configure one more agent; the first one is the default."""
-        words = [str(AGENTS / f"{program}.py"), "--answers", str(self.story), *arguments]
-        environ = {"SIDESTEP_AGENT_CALLS": str(self.calls), **environ}
-        variables = ", ".join(f"{key} = {json.dumps(value)}" for key, value in environ.items())
-        self.tables.append(
-            f'[agents.{name}]\nkind = "acp"\ncommand = {json.dumps(sys.executable)}\nargs = {json.dumps(words)}\n'
-            f"env = {{{variables}}}\n"
-        )
-        self.configure()
-
-    def configure(self, more: str = "") -> None:
-        text = "\n".join([*self.tables, more])
-        (self.cli.folder / ".sidestep" / "config.toml").write_text(text)
-
-    def called(self) -> list[int]:
-        """Which of the story each prompt was, in order."""
-        return [json.loads(line)["rule"] for line in self.calls.read_text().splitlines()]
 
     def code(self) -> str:
         return (self.cli.folder / "calc.py").read_text()
@@ -125,7 +98,7 @@ def test_i6_an_agent_that_ignores_that_it_is_to_stop_is_gone_and_another_one_goe
     try:
         project.agent("worker", "ignoring_cancel", "--child", SIDESTEP_AGENT_LIFE=str(life))
         with project.cli.spawn(*project.words) as process:
-            wait_for_call(project)
+            project.wait_for(IMPLEMENT)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=20)
             assert process.returncode == 4
@@ -139,12 +112,6 @@ def test_i6_an_agent_that_ignores_that_it_is_to_stop_is_gone_and_another_one_goe
     said = project.cli("runs", "continue", "last")
     assert said.exit == 0, said.err
     assert project.called() == [IMPLEMENT, IMPLEMENT, REVIEW, MEND, REVIEW]
-
-
-def wait_for_call(project: Project) -> None:
-    """Until the agent was prompted; it tells nobody else."""
-    while not project.calls.exists():
-        os.sched_yield()
 
 
 async def test_p7_an_agent_that_asks_for_permission_works_once_a_person_gave_it(project: Project) -> None:
