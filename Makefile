@@ -11,6 +11,8 @@ PYTHON ?=
 ARGS ?=
 SETUP = .venv/setup
 BIN = .venv/bin
+# Each file of tests is one worker's. With more workers than this the tests that kill processes would starve each other.
+WORKERS = --numprocesses=auto --maxprocesses=4 --dist=loadfile
 INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
 
 help:  ## Show the targets
@@ -20,7 +22,7 @@ demo: $(SETUP)/runtime  ## Run the demo: a workflow survives the death of its se
 	@$(BIN)/python -m sidestep.cli.demo
 
 test: $(SETUP)/dev  ## Run all tests that need no editor (ARGS="-k journal" picks some)
-	@$(BIN)/python -m pytest --no-header $(ARGS)
+	@$(BIN)/python -m pytest --no-header $(WORKERS) $(ARGS)
 
 check: $(SETUP)/dev  ## Check format, lint, types and the direction of imports
 	@$(BIN)/python -m ruff format --check --quiet .

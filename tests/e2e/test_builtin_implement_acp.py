@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from sidestep_protocol.tasks import InteractParams
 
-pytestmark = pytest.mark.slow
+# Each agent is a process that imports the protocol's package; on a busy machine that adds up.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 CHECK = "from calc import add\nassert add(2, 3) == 5\n"
 WRONG, RIGHT = (f"def add(a, b):\n    return a {sign} b\n" for sign in "-+")

@@ -17,7 +17,8 @@ from tests.support.acp_project import AcpProject
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+# Each agent is a process that imports the protocol's package; on a busy machine that adds up.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 FILES = {"speed.md": "It does 900 in a second.\n", "limits.md": "It breaks at ten thousand.\n"}
 

@@ -17,7 +17,8 @@ from tests.support.acp_project import AcpProject
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+# Each agent is a process that imports the protocol's package; on a busy machine that adds up.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 FILES = {"calc.py": "def half(n):\n    return n / 2\n", "read.py": "text = open(name).read()\n"}
 
