@@ -36,7 +36,15 @@ from sidestep_protocol.errors import INTERNAL_ERROR
 from sidestep_protocol.inbound import tolerant_decode
 from sidestep_protocol.methods import decoder, find_method
 from sidestep_protocol.payload import Empty, Id
-from sidestep_protocol.requests import ClientError, Request, ResponseFailed, ResultT, ServerGone, ServerKeepsDying
+from sidestep_protocol.requests import (
+    AnswerTooLarge,
+    ClientError,
+    Request,
+    ResponseFailed,
+    ResultT,
+    ServerGone,
+    ServerKeepsDying,
+)
 from sidestep_protocol.run_events import RunEvents
 from sidestep_protocol.runs import TERMINAL_STATUSES
 from sidestep_protocol.streams import NOTIFICATIONS_MAX, Notification, NotificationStream
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 
 __all__ = [
+    "AnswerTooLarge",
     "Client",
     "ClientError",
     "Notification",
@@ -174,6 +183,7 @@ class Client(WorkflowCalls):
 
         Raises:
             ResponseFailed: The server answered with an error.
+            AnswerTooLarge: Its answer is longer than a message may be.
             ServerGone: It ended first.
         """
         return await self._connection.ask(method, _sent(params), _decoder(method, result_type))

@@ -6,8 +6,8 @@ see `client` for that. Everything runs on the event loop that made it.
 
 Invariants:
 - The server's stdout is read as it comes, whoever waits; its stderr is never a pipe of ours, so it cannot block.
-- Every request ends: with its result, `ResponseFailed`, or `ServerGone`. What the server had written before it died is
-  delivered first.
+- Every request ends: with its result, `ResponseFailed`, `AnswerTooLarge`, or `ServerGone`. What the server had written
+  before it died is delivered first.
 - Inbound and outbound ids live in separate tables.
 """
 
@@ -26,10 +26,10 @@ from sidestep_protocol.errors import (
     METHOD_NOT_FOUND,
     REQUEST_CANCELLED,
 )
-from sidestep_protocol.framing import Frame, FrameReader, encode_frame
+from sidestep_protocol.framing import MESSAGE_BYTES_MAX, Frame, FrameReader, SkippedEnds, encode_frame
 from sidestep_protocol.inbound import Envelope, decode_params
 from sidestep_protocol.methods import decoder
-from sidestep_protocol.requests import Request, ResponseFailed, ResultT, ServerGone
+from sidestep_protocol.requests import AnswerTooLarge, Request, ResponseFailed, ResultT, ServerGone
 from sidestep_protocol.streams import Listener, Notification
 from sidestep_protocol.validation import invalid_params_data
 
@@ -74,6 +74,8 @@ class Connection(asyncio.SubprocessProtocol):
         for item in self._frames.feed(data):
             if isinstance(item, Frame):
                 self._dispatch(item.body)
+            elif isinstance(item, SkippedEnds):
+                self._settle_skipped(item)
             else:
                 self._complain(f"the server sent {item}")
 
@@ -275,6 +277,15 @@ class Connection(asyncio.SubprocessProtocol):
         else:
             data = None if error.data is msgspec.UNSET else error.data
             request.fail(ResponseFailed(error.code, error.reason, error.message, data))
+
+    def _settle_skipped(self, ends: SkippedEnds) -> None:
+        """A message that was too long to be read; it was told already. An answer ends its request all the same."""
+        from sidestep_protocol.oversized import answered_id
+
+        request_id = answered_id(ends.beginning, ends.ending)
+        request = None if request_id is None else self._pending.pop(request_id, None)
+        if request is not None:
+            request.fail(AnswerTooLarge(request.method, ends.length, MESSAGE_BYTES_MAX))
 
     def _notified(self, name: str, raw: msgspec.Raw) -> None:
         try:

@@ -1,7 +1,7 @@
 """
 LSP's base protocol without I/O: bytes in, frames out.
 
-    FrameReader.feed(chunk) -> [Frame | BadFrame | SkippedFrame | SkippedBeginning, ...]
+    FrameReader.feed(chunk) -> [Frame | BadFrame | SkippedFrame | SkippedEnds, ...]
 
 Owns the header grammar. Knows no JSON: a body is bytes.
 
@@ -26,8 +26,8 @@ import msgspec
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 HEADER_BYTES_MAX = 8 * 1024
-# So much of a body that is passed over is handed on.
-BEGINNING_BYTES = 512
+# So much of either end of a body that is passed over is handed on.
+ENDS_BYTES = 512
 # A longer length is no message that is too large, but a header that cannot be meant.
 LENGTH_MAX = 1024 * 1024 * 1024
 
@@ -61,18 +61,19 @@ class SkippedFrame(msgspec.Struct, frozen=True):
     length: int
 
 
-class SkippedBeginning(msgspec.Struct, frozen=True):
+class SkippedEnds(msgspec.Struct, frozen=True):
     """
-    The first `BEGINNING_BYTES` of the body of the `SkippedFrame` before, all of it when it has no more.
+    The first and the last `ENDS_BYTES` of the body of the `SkippedFrame` before, told once it was passed over.
 
-    Most programs write there whom an answer is for.
+    Of a shorter body both are all of it. They say whom an answer was for.
     """
 
     length: int
-    data: bytes
+    beginning: bytes
+    ending: bytes
 
 
-Item: TypeAlias = Frame | BadFrame | SkippedFrame | SkippedBeginning
+Item: TypeAlias = Frame | BadFrame | SkippedFrame | SkippedEnds
 
 
 class _State(Enum):
@@ -108,8 +109,10 @@ class FrameReader:
         self._searched: int = 0
         self._state = _State.HEADER
         self._length: int = 0
-        # True while passing over a body whose beginning was not handed on yet.
-        self._is_beginning = False
+        # Of the body that is being passed over: its whole length, its first bytes, and the last ones so far.
+        self._skipped_length: int = 0
+        self._beginning = bytearray()
+        self._ending = bytearray()
         # Bytes of the present header block so far.
         self._block_bytes: int = 0
         # False while only empty lines have come.
@@ -134,21 +137,25 @@ class FrameReader:
             What they complete, in order. Never raises, whatever the bytes are.
         """
         items: list[Item] = []
+        if not self._buffer and self._state is _State.HEADER and not self._block_bytes:
+            # As nearly always: whole frames, which need not be put together.
+            taken = self._take_plain_frames(chunk, 0, items)
+            if taken == len(chunk):
+                return items
+            chunk = chunk[taken:]
         self._buffer += chunk
-        self._take_plain_frames(items)
         while self._step(items):
-            self._take_plain_frames(items)
+            if self._state is _State.HEADER and not self._block_bytes:
+                self._position = self._take_plain_frames(self._buffer, self._position, items)
+                self._searched = self._position
         del self._buffer[: self._position]
         self._searched -= self._position
         self._position = 0
         return items
 
-    def _take_plain_frames(self, items: list[Item]) -> None:
-        """Between frames: take those whose headers are plain, the last perhaps without its body."""
-        if self._state is not _State.HEADER or self._block_bytes:
-            return
-        position = self._position
-        with memoryview(self._buffer) as view:
+    def _take_plain_frames(self, data: bytes | bytearray | memoryview, position: int, items: list[Item]) -> int:
+        """Between frames: take those whose headers are plain, the last perhaps without its body. Returns the end."""
+        with memoryview(data) as view:
             while (header := _PLAIN.match(view, position)) is not None:
                 length = int(header[1])
                 if length > self._message_bytes_max:
@@ -161,7 +168,7 @@ class FrameReader:
                 items.append(Frame(bytes(view[begin:position])))
             # It would keep the buffer from being cut.
             del header
-        self._position = self._searched = position
+        return position
 
     def _step(self, items: list[Item]) -> bool:
         """Take one line or body; False when more bytes are needed."""
@@ -255,7 +262,7 @@ class FrameReader:
         if length > self._message_bytes_max:
             items.append(SkippedFrame(length))
             self._state = _State.SKIP
-            self._is_beginning = True
+            self._skipped_length = length
         else:
             self._state = _State.BODY
 
@@ -291,18 +298,19 @@ class FrameReader:
         return True
 
     def _pass_over(self, items: list[Item]) -> bool:
-        if self._is_beginning:
-            end = self._position + min(self._length, BEGINNING_BYTES)
-            if len(self._buffer) < end:
-                return False
-            items.append(SkippedBeginning(self._length, bytes(self._buffer[self._position : end])))
-            self._is_beginning = False
         passed = min(self._length, len(self._buffer) - self._position)
-        self._position += passed
-        self._searched = self._position
+        begin, end = self._position, self._position + passed
+        if len(self._beginning) < ENDS_BYTES:
+            self._beginning += self._buffer[begin : min(end, begin + ENDS_BYTES - len(self._beginning))]
+        self._ending += self._buffer[max(begin, end - ENDS_BYTES) : end]
+        del self._ending[:-ENDS_BYTES]
+        self._position = self._searched = end
         self._length -= passed
         if self._length:
             return False
+        items.append(SkippedEnds(self._skipped_length, bytes(self._beginning), bytes(self._ending)))
+        self._beginning.clear()
+        self._ending.clear()
         self._state = _State.HEADER
         return True
 

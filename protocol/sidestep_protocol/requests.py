@@ -55,6 +55,17 @@ class ServerGone(ClientError):
         self.returncode = returncode
 
 
+class AnswerTooLarge(ClientError):
+    """The server's answer was longer than a message may be, so it was passed over: ask for less at a time."""
+
+    def __init__(self, method: str, length_bytes: int, bytes_max: int) -> None:
+        """`method` is the request's; what it did, it did."""
+        super().__init__(f"the answer to {method} is {length_bytes} bytes long; a message may have {bytes_max}")
+        self.method = method
+        self.length_bytes = length_bytes
+        self.bytes_max = bytes_max
+
+
 class ServerKeepsDying(ServerGone):
     """One server after the other died, so that no other is spawned: ask the person."""
 

@@ -52,7 +52,7 @@ _METHODS = {SIDESTEP: "workflow/unsubscribe"}
 async def measure_wire_round_trip(peers: WirePeers) -> list[dict[str, Any]]:
     """
     A request of 100 bytes and its answer, one at a time: ours is `workflow/unsubscribe` of a run that nobody follows,
-    which goes through decoding, table and task as every request does, and touches no store.
+    which goes through decoding and tables as every request does, is answered without a task, and touches no store.
 
     The floors give the bytes back unread; the peers answer `bench/ping`.
     """

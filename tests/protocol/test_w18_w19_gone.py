@@ -94,6 +94,24 @@ def test_w18_a_stdin_that_is_no_pipe_is_read_to_its_end(tmp_path: Path, stdin: s
         assert answered == ([(1, -32002)] if stdin == "file" else [])
 
 
+def test_w18_a_host_that_leaves_while_its_initialize_hangs_is_gone_within_the_drains_time(tmp_path: Path) -> None:
+    """The store is on a disk that does not answer. The server's clock jumps, so it tells how long it took."""
+    path = os.pathsep.join(str(REPOSITORY / name) for name in ("", "server", "protocol"))
+    command = [sys.executable, "-m", "tests.protocol.hung_server", "--stdio", f"--store={tmp_path / 's.db'}"]
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as server:
+        assert server.stdin is not None
+        assert server.stderr is not None
+        server.stdin.write(frame('{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}'))
+        server.stdin.flush()
+        assert server.stderr.readline() == b"opening\n"
+        answers, last_words = server.communicate(timeout=30)
+        assert b'"id":1,"error":{"code":-32802' in answers
+        assert server.returncode == 1
+        assert float(last_words.splitlines()[-1]) <= 3.0
+
+
 # -- W19
 
 

@@ -13,6 +13,8 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING
 
+from sidestep.cli.lean_imports import import_lean
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -48,6 +50,8 @@ class LateApplication:
         """
         async with self._loading:
             if self._application is None:
+                # On the loop, and first: another thread that imports must not miss what is hidden for a moment.
+                import_lean("shutil")
                 await asyncio.to_thread(_import)
                 from sidestep.app import Application
                 from sidestep.model.errors import Draining

@@ -25,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["serve"]:
-        from sidestep.cli.local_asyncio import import_asyncio_without_tls
+        from sidestep.cli.lean_imports import import_lean
 
-        import_asyncio_without_tls()
+        import_lean("asyncio", "msgspec")
         from sidestep.cli.serve import main as serve
 
         return serve(words[1:])

@@ -126,7 +126,8 @@ class _Server:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._ending: asyncio.Future[tuple[AbortReason, int]] | None = None
+        # Why, the exit code, and when that was heard, on the loop's clock.
+        self._ending: asyncio.Future[tuple[AbortReason, int, float]] | None = None
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -144,17 +145,17 @@ class _Server:
         app = LateApplication(to_runs, self._options.store, os.environ)
         bridge = PyglsBridge(name="sidestep", version=VERSION)
         connection = Connection(_parts(app, self._options.store, settings, bridge), writer)
-        receive = partial(writer.gather, connection.session.receive)
-        reader = StdinReader(stdin, receive=receive, end=connection.session.receive_end)
+        reader = StdinReader(stdin, receive=connection.session.receive, end=connection.session.receive_end)
+        connection.session.paced_by(reader)
         logging.getLogger().addHandler(connection.host_log)
         reader.start(loop)
         watchers = [
             asyncio.create_task(self._heed_session(connection), name="session"),
             asyncio.create_task(self._watch_parent(settings, connection), name="parent"),
         ]
-        reason, exit_code = await self._ending
+        reason, exit_code, heard_s = await self._ending
         log.info("draining: %s", reason.detail)
-        ends_at = loop.time() + settings.drain_s
+        ends_at = heard_s + settings.drain_s
         # Requests that come meanwhile are read and answered; starts among them are refused.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(ends_at - _FAREWELL_S / 2):
@@ -170,11 +171,12 @@ class _Server:
             watcher.cancel()
         return _leave(exit_code)
 
-    def _end(self, reason: AbortReason, exit_code: int) -> None:
-        """The first cause of the end wins."""
+    def _end(self, reason: AbortReason, exit_code: int, heard_s: float | None = None) -> None:
+        """The first cause of the end wins. The drain's time runs from `heard_s`, None for now."""
         assert self._ending is not None, "nothing ends before it runs"
         if not self._ending.done():
-            self._ending.set_result((reason, exit_code))
+            now_s = self._ending.get_loop().time()
+            self._ending.set_result((reason, exit_code, now_s if heard_s is None else heard_s))
 
     def _heed_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)):
@@ -193,7 +195,7 @@ class _Server:
         end = await connection.session.wait_ended()
         orderly = end.cause is EndCause.EXIT and end.exit_code == 0
         kind = AbortKind.SHUTDOWN if orderly else AbortKind.CLIENT_GONE
-        self._end(AbortReason(kind, by="host", detail=end.cause.value), end.exit_code)
+        self._end(AbortReason(kind, by="host", detail=end.cause.value), end.exit_code, end.heard_s)
 
     async def _watch_parent(self, settings: Settings, connection: Connection) -> None:
         """End when the client's process is gone; a pid that was never visible (a container's) is not watched."""

@@ -15,7 +15,6 @@ Blocking, save where it says otherwise.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -35,7 +34,8 @@ _MODE = re.compile(
 )
 _DELETED = re.compile(rb"^deleted file mode ", re.MULTILINE)
 _MADE = re.compile(rb"^new file mode ", re.MULTILINE)
-_EMPTY = hashlib.sha256().hexdigest()
+# SHA-256 of nothing.
+_EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _REGULAR = frozenset({b"100644", b"100755"})
 
 
@@ -118,6 +118,9 @@ class PatchFolder:
             raise PatchUnknown(
                 f"there is no patch {patch_id}; it is kept where it was made, until its run is deleted"
             ) from None
+        # Imported late, here and below, as `hash_text` does: an idle server does not need libcrypto.
+        import hashlib
+
         if hashlib.sha256(content).hexdigest() != known[1]:
             raise PatchUnknown(f"the file of patch {patch_id} is damaged")
         return content
@@ -186,6 +189,8 @@ class PatchWriter:
     """A patch on its way into its folder."""
 
     def __init__(self, folder: Path, references: Path) -> None:
+        import hashlib
+
         self._folder = folder
         self._references = references
         self._temporary = folder / f".{os.getpid()}-{id(self):x}"

@@ -15,7 +15,6 @@ Invariant: for one run and key a patch is applied at most once; asked again, the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from sidestep.executors.git import Git
+    from sidestep.executors.run_removals import RunRemovals
     from sidestep.executors.work_tree import WorkTree
     from sidestep.model.abort import AbortSignal
 
@@ -70,12 +70,14 @@ class Patches:
 
     Args:
         state_folder: Of the store, the same that `Worktrees` has.
+        removals: Waited for before a run's patches are applied.
     """
 
-    def __init__(self, state_folder: Path, git: Git) -> None:
+    def __init__(self, state_folder: Path, git: Git, removals: RunRemovals) -> None:
         real = Path(os.path.realpath(state_folder))
         self._folder = real / "applying"
         self._locks = real / "locks"
+        self._removals = removals
         self._patches = PatchFolder(real / "patches")
         self._git = git
 
@@ -114,6 +116,7 @@ class Patches:
                 left to the next call.
             Aborted: the signal fired first; nothing was changed.
         """
+        await self._removals.passed(run_id, signal)
         work_tree = await find_work_tree(self._git, folder, signal)
         async with self._locked(work_tree.common_dir, _LOCK_WAIT_S, signal):
             await in_thread(self._recover_repository, work_tree.common_dir)
@@ -175,6 +178,9 @@ class Patches:
 
     @asynccontextmanager
     async def _locked(self, common_dir: str, wait_s: float, signal: AbortSignal | None) -> AsyncGenerator[None]:
+        # Imported late, as `hash_text` does: an idle server does not need libcrypto.
+        import hashlib
+
         name = hashlib.sha256(os.fsencode(common_dir)).hexdigest()[:32]
         async with hold_exclusively(self._locks / f"{name}.lock", wait_s, self._git.sleep, signal):
             yield

@@ -15,7 +15,6 @@ name follows from it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -250,6 +249,9 @@ def _state(fields: dict[str, Any] | None) -> FileState | None:
 
 
 def _hash(file: str | Path) -> str:
+    # Imported late, here and below, as `hash_text` does: an idle server does not need libcrypto.
+    import hashlib
+
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
@@ -338,6 +340,8 @@ def _create(path: str) -> int:
 
 def _temporary(intended: Path, intent: Intent, number: int) -> str:
     """Beside the target: a rename works within one file system only."""
+    import hashlib
+
     word = hashlib.sha256(os.fsencode(intended)).hexdigest()[:12]
     folder = os.path.join(intent.top, os.path.dirname(intent.changes[number].path))
     return os.path.join(folder, f".sidestep-{word}-{number}.tmp")

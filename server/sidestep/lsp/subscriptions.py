@@ -34,6 +34,8 @@ log = logging.getLogger("sidestep.lsp")
 # Events in the answer, and in each page after it: a log line may have 16 KiB, and a page has to fit the outbound queue.
 _ANSWERED_MAX = 200
 _PAGE = 50
+# Events that are read at once for several pages: a hand-over to the reading thread and back costs as much as a page.
+_READ_MAX = 200
 # Open questions in an answer, the oldest; `pending` of the run counts all.
 PENDING_MAX = 100
 
@@ -158,9 +160,15 @@ class Subscriptions:
             while not stream.has_ended and not stream.go_live(record.sequence):
                 async with self._turn:
                     await self._has_room()
-                    page = await service.store.read_events(run_id, after_sequence=stream.cursor, limit=_PAGE)
-                    record = await service.store.read(run_id)
-                    stream.send_page(record, page)
+                    events = await service.store.read_events(run_id, after_sequence=stream.cursor, limit=_READ_MAX)
+                    if not events or events[-1].sequence >= record.sequence:
+                        # The row holds the result that an event only tells of.
+                        record = await service.store.read(run_id)
+                    for begin in range(0, len(events), _PAGE):
+                        await self._has_room()
+                        if stream.has_ended:
+                            return
+                        stream.send_page(record, events[begin : begin + _PAGE])
         except RunNotFound:
             # Whoever deleted it, the notifier is about to hear of it.
             return

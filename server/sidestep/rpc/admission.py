@@ -30,7 +30,9 @@ class SessionLimits(msgspec.Struct, frozen=True):
         message_bytes_max: A longer body is skipped and answered `payloadTooLarge`.
         retry_after_ms: What an `overloaded` answer advises.
         bad_frames_max: So many unusable headers in a row end the session.
-        hung_up_wait_s: So long a client that has gone is still answered its initialize, and what it sent after it.
+        hung_up_wait_s: So long a client that has gone is still answered its initialize, and what it sent after it; a
+            part of the time that a drain may take.
+        held_bytes_max: What comes before the initialize result is held back up to here; then reading pauses.
         large_answers_max: So many requests whose answers may be large are served at once; the others wait.
     """
 
@@ -39,7 +41,8 @@ class SessionLimits(msgspec.Struct, frozen=True):
     retry_after_ms: int = 1000
     bad_frames_max: int = 3
     large_answers_max: int = 4
-    hung_up_wait_s: float = 1.5
+    hung_up_wait_s: float = 2.5
+    held_bytes_max: int = 1024 * 1024
 
 
 class Gate:

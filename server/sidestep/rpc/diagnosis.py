@@ -10,7 +10,6 @@ Invariant: `diagnose` never raises, whatever the bytes.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import msgspec
@@ -18,6 +17,7 @@ from msgspec import Raw
 
 from sidestep.rpc.envelope import Malformed, Notification, Request, Response
 from sidestep.rpc.errors import wire_error
+from sidestep_protocol.oversized import JSON_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,28 +51,6 @@ def diagnose(body: bytes) -> Message:
     if not isinstance(value, dict):
         return Malformed(None, wire_error("invalidRequest", "a message is a JSON object"))
     return _judge(cast("dict[str, Any]", value))
-
-
-def answered_id(beginning: bytes) -> RequestId | None:
-    """Whose answer a body of which only the beginning is known will be; None for a request, and when `id` is last."""
-    request_id: RequestId | None = None
-    depth = 0
-    before_last, last = b"", b""
-    for match in _token.finditer(beginning):
-        token = match.group()
-        if depth == 1 and last == b":":
-            if before_last == b'"id"':
-                request_id = _parse_id(token)
-            elif before_last == b'"method"':
-                return None
-            elif before_last in (b'"result"', b'"error"') and token != b"null":
-                return request_id
-        if token[:1] in b"[{":
-            depth += len(token)
-        elif token[:1] in b"]}":
-            depth -= len(token)
-        before_last, last = last, token
-    return None
 
 
 def _judge(message: Mapping[str, Any]) -> Message:
@@ -110,16 +88,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# Runs of brackets are one token, so that a body that is nothing but brackets is cheap.
-_token = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]+|[\]}]+|[:,]|[^\s\[\]{}:,"]+')
-
-
 def _salvage_id(body: bytes) -> RequestId | None:
     """The value of the outermost `id`, found without recursion; None when there is none worth echoing."""
     depth = 0
     # The last two tokens of the outermost object.
     before_last, last = b"", b""
-    for count, match in enumerate(_token.finditer(body)):
+    for count, match in enumerate(JSON_TOKEN.finditer(body)):
         token = match.group()
         if token[:1] in b"[{":
             depth += len(token)

@@ -10,6 +10,7 @@ Invariant: a task is cancelled at most once, because a second cancel would abort
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator  # noqa: TC004 -- never decoded
 
     from sidestep.rpc.envelope import RequestId  # noqa: TC004 -- never decoded
+
+
+log = logging.getLogger("sidestep.rpc")
 
 
 class InFlight(msgspec.Struct, eq=False):
@@ -40,12 +44,17 @@ class InFlight(msgspec.Struct, eq=False):
     after_answer: list[Callable[[], object]] = msgspec.field(default_factory=list["Callable[[], object]"])
 
 
+class _CancelParams(msgspec.Struct):
+    id: int | str
+
+
 class InboundRequests:
     """The table."""
 
     def __init__(self) -> None:
         self._in_flight: dict[RequestId, InFlight] = {}
-        self._counted = 0
+        # Requests in flight that count against the limit; only read elsewhere.
+        self.counted = 0
 
     def __contains__(self, request_id: object) -> bool:
         return request_id in self._in_flight
@@ -53,16 +62,11 @@ class InboundRequests:
     def __iter__(self) -> Iterator[InFlight]:
         return iter(list(self._in_flight.values()))
 
-    @property
-    def counted(self) -> int:
-        """Requests in flight that count against the limit."""
-        return self._counted
-
     def open(self, request_id: RequestId, method: str, admission: Admission) -> InFlight:
         assert request_id not in self._in_flight, "Invariant: a duplicate id is refused before"
         request = InFlight(request_id, method, admission)
         self._in_flight[request_id] = request
-        self._counted += admission is Admission.COUNTED
+        self.counted += admission is Admission.COUNTED
         return request
 
     def close(self, request: InFlight) -> bool:
@@ -71,8 +75,17 @@ class InboundRequests:
             return False
         request.is_answered = True
         del self._in_flight[request.request_id]
-        self._counted -= request.admission is Admission.COUNTED
+        self.counted -= request.admission is Admission.COUNTED
         return True
+
+    def cancel_named(self, params: msgspec.Raw | None) -> None:
+        """`$/cancelRequest`; one without a usable id is ignored."""
+        try:
+            named = msgspec.json.decode(params or b"{}", type=_CancelParams)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            log.info("a $/cancelRequest without a usable id was ignored")
+            return
+        self.cancel(named.id)
 
     def cancel(self, request_id: RequestId) -> None:
         """Withdraw a request. Unknown, answered and already cancelled ids are ignored."""

@@ -69,6 +69,8 @@ class SessionEnd(msgspec.Struct, frozen=True):
 
     cause: EndCause
     exit_code: int
+    # When the client was heard to leave, on the loop's clock: the time of a drain counts from here.
+    heard_s: float
 
 
 def refuse(phase: Phase, method: str) -> ResponseError | None:
@@ -82,9 +84,9 @@ def refuse(phase: Phase, method: str) -> ResponseError | None:
     return None
 
 
-def end_of(phase: Phase, cause: EndCause) -> SessionEnd:
+def end_of(phase: Phase, cause: EndCause, heard_s: float) -> SessionEnd:
     """0 only for a client that said `shutdown` first; 4 when there was nobody to write to."""
     if cause is EndCause.OUTPUT_BROKEN:
-        return SessionEnd(cause, exit_code=4)
+        return SessionEnd(cause, 4, heard_s)
     is_orderly = phase is Phase.SHUT_DOWN and cause in (EndCause.EXIT, EndCause.EOF)
-    return SessionEnd(cause, exit_code=0 if is_orderly else 1)
+    return SessionEnd(cause, 0 if is_orderly else 1, heard_s)

@@ -16,6 +16,8 @@ import logging
 import os
 import select
 import threading
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sidestep.rpc.unblocked import unblocked
@@ -47,24 +49,30 @@ class StdinReader:
         self._descriptor = descriptor
         self._receive = receive
         self._end = end
-        self._stop: Callable[[], object] = _do_nothing
+        self._reader: _LoopReader | ThreadReader | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         end = unblocked(self._descriptor, writing=False)
         if end is not None:
-            self._stop = _LoopReader(end, loop, self._receive, self._end).stop
+            self._reader = _LoopReader(end, loop, self._receive, self._end)
         else:
-            reader = ThreadReader(self._descriptor, receive=self._receive, end=self._end)
-            reader.start(loop)
-            self._stop = reader.stop
+            self._reader = ThreadReader(self._descriptor, receive=self._receive, end=self._end)
+            self._reader.start(loop)
+
+    def pause(self) -> None:
+        """Hand over nothing until `resume`: what the host writes then waits in the pipe, and the host with it."""
+        if self._reader is not None:
+            self._reader.pause()
+
+    def resume(self) -> None:
+        """Go on where `pause` left off."""
+        if self._reader is not None:
+            self._reader.resume()
 
     def stop(self) -> None:
         """Hand over nothing any more."""
-        self._stop()
-
-
-def _do_nothing() -> None:
-    """What stops a reader that was not started."""
+        if self._reader is not None:
+            self._reader.stop()
 
 
 class _LoopReader:
@@ -82,12 +90,20 @@ class _LoopReader:
         self._receive = receive
         self._ended = ended
         self._is_stopped = False
-        loop.add_reader(end.descriptor, self._read)
+        self.resume()
+
+    def pause(self) -> None:
+        if not self._is_stopped:
+            self._loop.remove_reader(self._end.descriptor)
+
+    def resume(self) -> None:
+        if not self._is_stopped:
+            self._loop.add_reader(self._end.descriptor, self._read)
 
     def stop(self) -> None:
         if not self._is_stopped:
+            self.pause()
             self._is_stopped = True
-            self._loop.remove_reader(self._end.descriptor)
             self._end.close()
 
     def _read(self) -> None:
@@ -115,6 +131,9 @@ class ThreadReader:
         self._end = end
         self._room = threading.Semaphore(READ_AHEAD_CHUNKS)
         self._is_stopped = False
+        # What was read while paused; as long as it is not taken, its places are not free.
+        self._kept: deque[Callable[[], object]] = deque()
+        self._is_paused = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         threading.Thread(target=self._run, args=(loop,), name="sidestep-stdin", daemon=True).start()
@@ -123,6 +142,14 @@ class ThreadReader:
         """Hand over nothing any more. The thread ends at its next byte, or with the process."""
         self._is_stopped = True
         self._room.release()
+
+    def pause(self) -> None:
+        self._is_paused = True
+
+    def resume(self) -> None:
+        self._is_paused = False
+        while self._kept and not self._is_paused:
+            self._kept.popleft()()
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -149,11 +176,16 @@ class ThreadReader:
                 return b""
 
     def _hand_over(self, chunk: bytes) -> None:
+        if self._is_paused:
+            self._kept.append(partial(self._hand_over, chunk))
+            return
         self._room.release()
         if not self._is_stopped:
             self._receive(chunk)
 
     def _hand_over_end(self) -> None:
-        if not self._is_stopped:
+        if self._is_paused:
+            self._kept.append(self._hand_over_end)
+        elif not self._is_stopped:
             self._is_stopped = True
             self._end()

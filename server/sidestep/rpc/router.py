@@ -141,12 +141,12 @@ class Router:
         if decoder is None:
             decoder = self._decoders[route.method] = msgspec.json.Decoder(route.params_type)
         decoded = _decode(decoder, params)
-        self._log_unknown_fields(route.method, decoded, params)
+        # Their names are read once more for it: not where nobody would see the line.
+        if log.isEnabledFor(logging.INFO) and params is not None and isinstance(decoded, msgspec.Struct):
+            self._log_unknown_fields(route.method, decoded, params)
         return decoded
 
-    def _log_unknown_fields(self, method: str, decoded: object, params: msgspec.Raw | None) -> None:
-        if params is None or not isinstance(decoded, msgspec.Struct):
-            return
+    def _log_unknown_fields(self, method: str, decoded: msgspec.Struct, params: msgspec.Raw) -> None:
         if len(self._unknown_fields) >= UNKNOWN_FIELDS_LOGGED_MAX:
             return
         try:

@@ -1,8 +1,8 @@
 """
 The conversation with one client: who may speak when, and that every request gets exactly one answer.
 
-Owns the phase of the session and decides what each message means in it. It reads through `receive`, which never waits,
-and writes through an `Outbound`, which never blocks. It knows no method but those of LSP's lifecycle.
+Owns the phase of the session and decides what each message means in it. It reads through an `Intake`, which never
+waits, and writes through an `Outbound`, which never blocks. It knows no method but those of LSP's lifecycle.
 
 Invariant: a request's id is in the table before anything else is read, so no cancel precedes its request.
 Invariant: handlers start in arrival order and then run on their own, so a slow one delays nothing.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,30 +25,29 @@ from sidestep.rpc.envelope import (
     Notification,
     Request,
     Response,
-    decode,
     encode_error,
     encode_notification,
 )
 from sidestep.rpc.errors import method_not_found, wire_error
 from sidestep.rpc.handlers import Handlers
 from sidestep.rpc.inbound import InboundRequests
+from sidestep.rpc.intake import Intake
 from sidestep.rpc.lifecycle import ALLOWED_BEFORE_INITIALIZED, EndCause, Phase, end_of, refuse
 from sidestep.rpc.outbound import OutboundRequests
 from sidestep.rpc.router import Admission
 from sidestep.rpc.transport import Lane
-from sidestep_protocol.framing import BadFrame, Frame, FrameReader, SkippedFrame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sidestep.rpc.admission import SessionLimits
     from sidestep.rpc.envelope import Message, RequestId
+    from sidestep.rpc.intake import Pace
     from sidestep.rpc.lifecycle import LifecycleHooks, SessionEnd
     from sidestep.rpc.outbound import Settle
     from sidestep.rpc.router import Fallback, RequestContext, Route, Router
     from sidestep.rpc.transport import Outbound
     from sidestep_protocol.errors import ResponseError
-    from sidestep_protocol.framing import SkippedBeginning
 
 T = TypeVar("T")
 
@@ -71,6 +69,7 @@ class Session:
         limits: SessionLimits,
         heard: Callable[[Message], object] | None = None,
         has_room: Callable[[], Awaitable[None]] | None = None,
+        together: Callable[[Callable[[Any], object], Any], object] | None = None,
     ) -> None:
         """
         Args:
@@ -80,17 +79,22 @@ class Session:
             new_incident_id: A fresh word for people to quote.
             heard: Told each message as it is read, before it is served; None for nobody.
             has_room: Waits until the client has read most of what is queued for it; None: large answers never wait.
+            together: See `Intake`.
         """
         self._outbound = outbound
         self._router = router
         self._hooks = hooks
         self._fallback = fallback
-        self._limits = limits
-        self._heard = heard
-        self._frames = FrameReader(message_bytes_max=limits.message_bytes_max)
-        self._bad_frames = 0
+        self._hung_up_wait_s = limits.hung_up_wait_s
+        self._intake = Intake(
+            limits,
+            deliver=self._dispatch,
+            complain=partial(self._send_error, None),
+            left=self._client_left,
+            heard=heard,
+            together=together,
+        )
         self._phase = Phase.NEW
-        self._held: deque[Message | EndCause] = deque()
         self._was_told_initialized = False
         self._inbound = InboundRequests()
         self._gate = Gate(limits, self._inbound, outbound, has_room)
@@ -102,6 +106,8 @@ class Session:
             notify=self.notify,
         )
         self._end: SessionEnd | None = None
+        # When the client left that was waiting for its initialize result: the loop's time.
+        self._left_s: float | None = None
         self._ended = asyncio.Event()
         self._is_closing = False
 
@@ -112,35 +118,24 @@ class Session:
         """Counted requests without an answer."""
         return self._inbound.counted
 
+    def paced_by(self, pace: Pace) -> None:
+        """Tell who reads the client: it is asked to pause while more has come than can be held back."""
+        self._intake.paced_by(pace)
+
     def receive(self, data: bytes) -> None:
         """Take the next bytes from the client. Never waits, never raises; after the end it ignores them."""
-        for item in self._frames.feed(data):
-            if self._end is not None:
-                return
-            if isinstance(item, BadFrame):
-                self._receive_bad_frame(item.reason)
-                continue
-            self._bad_frames = 0
-            if isinstance(item, Frame):
-                message = decode(item.body)
-                if self._heard is not None:
-                    self._heard(message)
-                self._take(message)
-            elif isinstance(item, SkippedFrame):
-                self._send_error(None, wire_error("payloadTooLarge", f"a message of {item.length} bytes was skipped"))
-            else:
-                self._receive_skipped(item)
+        self._intake.receive(data)
 
     def receive_end(self) -> None:
         """Take note that stdin ended."""
-        if not self._frames.is_between_frames:
-            log.info("stdin ended in the middle of a message")
-        self._take(EndCause.EOF)
+        self._intake.receive_end()
 
     def end(self, cause: EndCause) -> None:
         """End the session; the first cause wins. Handlers go on until `aclose`; our own requests fail: `PeerGone`."""
         if self._end is None:
-            self._end = end_of(self._phase, cause)
+            heard_s = asyncio.get_running_loop().time() if self._left_s is None else self._left_s
+            self._end = end_of(self._phase, cause, heard_s)
+            self._intake.close()
             self._ended.set()
             self._questions.close()
 
@@ -204,38 +199,12 @@ class Session:
 
     # -- Reading
 
-    def _receive_bad_frame(self, reason: str) -> None:
-        self._bad_frames += 1
-        self._send_error(None, wire_error("badFraming", f"bad framing: {reason}"))
-        if self._bad_frames >= self._limits.bad_frames_max:
-            log.error("%d unusable headers in a row", self._bad_frames)
-            self.end(EndCause.BAD_FRAMING)
-
-    def _receive_skipped(self, beginning: SkippedBeginning) -> None:
-        """A body that was too long may have been an answer; our request must not wait for ever."""
-        from sidestep.rpc.diagnosis import answered_id
-
-        request_id = answered_id(beginning.data)
-        if request_id in self._questions:
-            self._questions.settle(Response(request_id, None, None, skipped_bytes=beginning.length))
-
-    def _take(self, message: Message | EndCause) -> None:
-        """A client that does not wait for the initialize result is served in order, after it."""
-        if self._phase is not Phase.INITIALIZING:
-            self._dispatch(message)
-            return
-        cause = message if isinstance(message, EndCause) else _cause_of(message)
-        if cause is not None:
-            # A store that does not open must not keep a process that nobody needs. The first cause wins.
-            asyncio.get_running_loop().call_later(self._limits.hung_up_wait_s, self.end, cause)
-        if cause is not None or len(self._held) < self._limits.requests_in_flight_max:
-            self._held.append(message)
-        elif isinstance(message, Request | Malformed):
-            self._send_error(message.id, self._gate.overloaded("the server is starting"))
-
-    def _release_held(self) -> None:
-        while self._held and self._phase is not Phase.INITIALIZING:
-            self._dispatch(self._held.popleft())
+    def _client_left(self, cause: EndCause) -> None:
+        """It is still served in order, but a store that does not open must not keep a process that nobody needs."""
+        if self._left_s is None:
+            loop = asyncio.get_running_loop()
+            self._left_s = loop.time()
+            loop.call_later(self._hung_up_wait_s, self.end, cause)
 
     def _dispatch(self, message: Message | EndCause) -> None:
         match message:
@@ -308,7 +277,7 @@ class Session:
         if method == "exit":
             self.end(EndCause.EXIT)
         elif method == "$/cancelRequest":
-            self._cancel(params)
+            self._inbound.cancel_named(params)
         elif self._phase is not Phase.READY:
             log.info("%.100s ignored: it came before initialize or after shutdown", method)
         elif method == "initialized":
@@ -332,7 +301,8 @@ class Session:
             self._handlers.spawn(method, lambda: fallback.notification(method, params))
 
     def _receive_response(self, response: Response) -> None:
-        if response.id in self._questions or response.result is not None or response.error is not None:
+        is_answer = response.result is not None or response.error is not None or response.skipped_bytes is not None
+        if response.id in self._questions or is_answer:
             self._questions.settle(response)
         else:
             error = wire_error("invalidRequest", "a message needs a method, a result or an error")
@@ -346,14 +316,6 @@ class Session:
         # A request in flight keeps its id for its own answer.
         self._send_error(None if message.id in self._inbound else message.id, message.error)
 
-    def _cancel(self, params: msgspec.Raw | None) -> None:
-        try:
-            target = msgspec.json.decode(params or b"{}", type=_CancelParams)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            log.info("a $/cancelRequest without a usable id was ignored")
-            return
-        self._inbound.cancel(target.id)
-
     def _serve(
         self, request: Request, admission: Admission, handle: Callable[[RequestContext], Awaitable[object]]
     ) -> None:
@@ -361,6 +323,7 @@ class Session:
 
     def _initialize(self, request: Request) -> None:
         self._phase = Phase.INITIALIZING
+        self._intake.hold()
 
         def finished(succeeded: bool) -> None:
             self._phase = Phase.READY if succeeded else Phase.NEW
@@ -368,7 +331,7 @@ class Session:
         def answered() -> None:
             if self._phase is Phase.READY:
                 self._hooks.on_ready()
-            self._release_held()
+            self._intake.release()
 
         in_flight = self._inbound.open(request.id, request.method, Admission.ALWAYS)
         in_flight.after_answer.append(answered)
@@ -381,13 +344,5 @@ class Session:
         self._outbound.offer(body, Lane.MUST)
 
 
-def _cause_of(message: Message) -> EndCause | None:
-    return EndCause.EXIT if isinstance(message, Notification) and message.method == "exit" else None
-
-
 def _at_once(router: Router, route: Route[Any], serve: Callable[[Any], object], params: msgspec.Raw | None) -> object:
     return serve(router.decode(route, params))
-
-
-class _CancelParams(msgspec.Struct):
-    id: int | str

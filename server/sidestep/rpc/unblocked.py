@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from functools import partial
 from typing import Protocol
 
 
@@ -18,11 +19,11 @@ class Unblocked(Protocol):
 
     descriptor: int
 
-    def read(self, bytes_max: int) -> bytes:
+    def read(self, bytes_max: int, /) -> bytes:
         """The next bytes; empty at the end."""
         ...
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> int:
         """Returns how many bytes were taken."""
         ...
 
@@ -51,12 +52,8 @@ class _Pipe:
 
     def __init__(self, descriptor: int, access: int) -> None:
         self.descriptor = os.open(f"/proc/self/fd/{descriptor}", access | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def read(self, bytes_max: int) -> bytes:
-        return os.read(self.descriptor, bytes_max)
-
-    def write(self, data: bytes) -> int:
-        return os.write(self.descriptor, data)
+        self.read = partial(os.read, self.descriptor)
+        self.write = partial(os.write, self.descriptor)
 
     def close(self) -> None:
         os.close(self.descriptor)

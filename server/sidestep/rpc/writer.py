@@ -71,7 +71,9 @@ class Writer:
         self._is_writing = False
         # True within `gather`.
         self._is_gathering = False
-        self._wake = threading.Condition()
+        self._lock = threading.RLock()
+        # Notified for the thread, under the lock.
+        self._wake = threading.Condition(self._lock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="sidestep-stdout", daemon=True)
         self._finished = asyncio.Event()
@@ -106,7 +108,7 @@ class Writer:
         """See `Outbound.offer`. After the end, or after a broken pipe, messages are taken and go nowhere."""
         frame = encode_frame(body)
         size = len(frame)
-        with self._wake:
+        with self._lock:
             if self._is_broken or self._is_closing:
                 return True
             if not self._queue and not self._is_gathering and not self._is_writing:
@@ -130,7 +132,7 @@ class Writer:
         try:
             work(argument)
         finally:
-            with self._wake:
+            with self._lock:
                 self._is_gathering = False
                 while self._queue and not self._is_writing and self._direct is not None:
                     batch = self._pop_batch()
@@ -144,7 +146,7 @@ class Writer:
 
     async def room(self) -> None:
         """Wait until most of the queue has been taken: for whoever has much to say and can say it a little later."""
-        with self._wake:
+        with self._lock:
             if self._has_room():
                 return
             if self._room is None:
@@ -166,7 +168,7 @@ class Writer:
         Returns:
             False when it did not; the thread then stays in `write` until the process ends, and so does the descriptor.
         """
-        with self._wake:
+        with self._lock:
             self._is_closing = True
             self._wake.notify()
         if not self._thread.is_alive():
@@ -210,11 +212,11 @@ class Writer:
                 self._write(batch)
         except OSError as error:
             failure = error
-            with self._wake:
+            with self._lock:
                 self._is_broken = True
                 self._queue.clear()
                 self._queued_bytes = self._droppable_bytes = 0
-        with self._wake:
+        with self._lock:
             self._close_direct()
         os.close(self._descriptor)
         assert self._loop is not None, "Invariant: the thread starts with its loop"
@@ -233,7 +235,7 @@ class Writer:
 
     def _take_batch(self) -> bytes:
         """Wait for messages; empty when the writer is closing and nothing is left."""
-        with self._wake:
+        with self._lock:
             self._is_writing = False
             while not self._queue and not self._is_closing:
                 self._wake.wait()

@@ -7,6 +7,7 @@ W24, G2, G5, J10; the same over real processes: `tests/protocol/test_w24_subscri
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +55,8 @@ class Desk:
         self.h = h
         self.sent: list[tuple[str, Any]] = []
         self.refuses = False
+        # Called after each page and batch that was taken.
+        self.after_events: Callable[[], object] = _do_nothing
         self.has_room = asyncio.Event()
         self.has_room.set()
         # How many pages have asked for room.
@@ -81,6 +84,8 @@ class Desk:
             return False
         self.sent.append((method.removeprefix("workflow/"), msgspec.to_builtins(params)))
         self._arrived.set()
+        if method == "workflow/eventsAppended":
+            self.after_events()
         return True
 
     async def ask(self, run_id: str, after: int = 0) -> tuple[Subscribed, Callable[[], None]]:
@@ -127,6 +132,10 @@ class Desk:
             while not condition():
                 self._arrived.clear()
                 await self._arrived.wait()
+
+
+def _do_nothing() -> None:
+    """The usual `after_events`."""
 
 
 async def deliver() -> None:
@@ -386,6 +395,39 @@ async def test_w21_a_refused_page_lags_too(tmp_path: Path) -> None:
         await desk.subscribe(record.run_id)
         await desk.until(lambda: "lagged" in desk.methods())
         assert desk.sent[-1] == ("lagged", {"runId": record.run_id, "lastSequence": 200})
+
+
+async def test_w21_a_page_that_is_refused_behind_others_lags_from_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Several pages are read at once; the host takes some of them."""
+    async with Harness(tmp_path) as h:
+        desk = Desk(h)
+        record = await h.completed(LINES, args={"before": 400})
+        desk.after_events = lambda: setattr(desk, "refuses", len(desk.sequences()) >= 100)
+        await desk.subscribe(record.run_id)
+        await desk.until(lambda: "lagged" in desk.methods())
+        await deliver()
+        assert desk.sequences() == list(range(201, 301))
+        assert desk.sent[-1] == ("lagged", {"runId": record.run_id, "lastSequence": 300})
+        # A task that failed says so when it is forgotten.
+        gc.collect()
+        assert caplog.messages == []
+
+
+async def test_w21_each_page_waits_for_the_hosts_reading_though_more_is_read(tmp_path: Path) -> None:
+    async with Harness(tmp_path) as h:
+        desk = Desk(h)
+        record = await h.completed(LINES, args={"before": 300})
+        desk.after_events = desk.fill
+        await desk.subscribe(record.run_id)
+        for last in range(250, record.sequence, 50):
+            await desk.until(lambda last=last: desk.sequences()[-1:] == [last] and desk.asked_for_room == 1)
+            await deliver()
+            assert desk.sequences() == list(range(201, last + 1))
+            desk.has_room.set()
+        await desk.until(lambda: desk.sequences()[-1] == record.sequence)
+        assert desk.sequences() == list(range(201, record.sequence + 1))
 
 
 async def test_a_deleted_run_ends_its_subscription_without_another_word(tmp_path: Path) -> None:

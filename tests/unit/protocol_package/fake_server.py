@@ -1,8 +1,9 @@
 """
 A server of one page, to test the client against: standard library only, so that it starts at once.
 
-It answers `echo` with its params, `fail` with an error, `ask` with what the client answered to a request of ours; see
-`answer`. `slow` waits for its cancellation. Its exit code is 0 after `shutdown` and `exit`, else 1.
+It answers `echo` with its params, `fail` with an error, `long` with a text of that length, `ask` with what the client
+answered to a request of ours; see `answer`. `slow` waits for its cancellation. Its exit code is 0 after `shutdown` and
+`exit`, else 1.
 
 `workflow/subscribe` is served by the plan in FAKE_PLAN: one act for each subscription, over all servers that have the
 same FAKE_ASKED, a file in which each leaves a line with its cursor.
@@ -172,6 +173,9 @@ def main() -> None:
             case "workflow/unsubscribe":
                 write(method="unsubscribed", params=params)
                 write(id=request, result={})
+            case "long":
+                members = {"id": request, "result": "x" * params["length"]}
+                write(**(members if params["order"] == "id first" else dict(reversed(members.items()))))
             case "fail":
                 write(id=request, error=params)
             case _ if request is not None:

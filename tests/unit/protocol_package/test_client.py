@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidestep_protocol.capabilities import InitializationOptions
-from sidestep_protocol.client import Client, Notification, ResponseFailed, ServerGone
+from sidestep_protocol.client import AnswerTooLarge, Client, Notification, ResponseFailed, ServerGone
 from sidestep_protocol.errors import ArgsInvalidData, ErrorData
 from sidestep_protocol.events import PhaseEvent, UnknownEvent
+from sidestep_protocol.framing import MESSAGE_BYTES_MAX
 from sidestep_protocol.runs import Problem
 from sidestep_protocol.tasks import InteractResult
 from sidestep_protocol.workflow import EventsResult, RunOutcome, ScriptRef, StartParams
@@ -373,6 +374,22 @@ async def test_large_messages_go_both_ways() -> None:
     async with spawn() as client:
         first, second = client.send("echo", {"text": text}), client.send("echo", {"text": text})
         assert (await first)["text"] == (await second)["text"] == text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["id first", "id last"])
+async def test_an_answer_longer_than_a_message_may_be_is_an_error_of_its_request_alone(order: str) -> None:
+    """W7, at the host's end of the wire: nobody waits for what was passed over."""
+    async with spawn() as client:
+        problems = Problems()
+        length = MESSAGE_BYTES_MAX + 1
+        request, after = client.send("long", {"length": length, "order": order}), client.send("echo", {"a": 1})
+        with pytest.raises(AnswerTooLarge, match="the answer to long is") as caught:
+            await request
+        assert (caught.value.method, caught.value.bytes_max) == ("long", MESSAGE_BYTES_MAX)
+        assert caught.value.length_bytes > length
+        assert await after == {"a": 1}
+        assert len(problems.messages) == 1
 
 
 async def test_initialize_says_what_the_host_can_do(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidestep_protocol.framing import (
-    BEGINNING_BYTES,
+    ENDS_BYTES,
     BadFrame,
     Frame,
     FrameReader,
-    SkippedBeginning,
+    SkippedEnds,
     SkippedFrame,
     encode_frame,
 )
@@ -223,15 +223,15 @@ def test_a_body_over_the_limit_is_passed_over_and_told_at_once() -> None:
     """W7."""
     reader = FrameReader(message_bytes_max=10)
     assert reader.feed(b"Content-Length: 11\r\n\r\n123") == [SkippedFrame(11)]
-    beginning = SkippedBeginning(11, b"12345678901")
-    assert reader.feed(b"45678901" + encode_frame(b"1234567890")) == [beginning, Frame(b"1234567890")]
+    ends = SkippedEnds(11, b"12345678901", b"12345678901")
+    assert reader.feed(b"45678901" + encode_frame(b"1234567890")) == [ends, Frame(b"1234567890")]
 
 
-def test_the_beginning_of_a_body_that_is_passed_over_is_handed_on_however_it_is_split() -> None:
-    """W25: it may say whose answer it was to be."""
+def test_both_ends_of_a_body_that_is_passed_over_are_handed_on_however_it_is_split() -> None:
+    """W25: they may say whose answer it was to be."""
     body = bytes(range(256)) * 3
-    wanted = [SkippedFrame(768), SkippedBeginning(768, body[:BEGINNING_BYTES]), Frame(b"{}")]
-    stream = encode_frame(body) + encode_frame(b"{}")
+    wanted = [SkippedFrame(768), SkippedEnds(768, body[:ENDS_BYTES], body[-ENDS_BYTES:]), Frame(b"{}")] * 2
+    stream = (encode_frame(body) + encode_frame(b"{}")) * 2
     for size in (1, 511, 512, 513, len(stream)):
         reader = FrameReader(message_bytes_max=700)
         assert [item for at in range(0, len(stream), size) for item in reader.feed(stream[at : at + size])] == wanted
@@ -253,7 +253,7 @@ def test_a_body_of_100_mb_is_never_in_memory() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert items == [SkippedFrame(length), SkippedBeginning(length, bytes(BEGINNING_BYTES)), Frame(b"{}")]
+    assert items == [SkippedFrame(length), SkippedEnds(length, bytes(ENDS_BYTES), bytes(ENDS_BYTES)), Frame(b"{}")]
     assert peak < 1_000_000
 
 

@@ -43,11 +43,13 @@ class MemoryWire:
         gate: `test/wait`, `test/hold` and `test/stubborn` go on when it is set.
         cleaning: Called when `test/hold` begins to clean up.
         clean_up: Its clean-up ends when this is set.
+        paces: What the reader was asked for.
     """
 
     fallback: Fallback | None = None
     requests_in_flight_max: int = 8
     hung_up_wait_s: float = PATIENCE_S
+    held_bytes_max: int = 1 << 20
     is_congested: bool = False
     sent: list[dict[str, Any]] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
@@ -58,6 +60,7 @@ class MemoryWire:
     clean_up: asyncio.Event = field(default_factory=asyncio.Event)
     initialize_gate: asyncio.Event | None = None
     shutdown_gate: asyncio.Event | None = None
+    paces: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.clean_up.set()
@@ -75,8 +78,10 @@ class MemoryWire:
                 requests_in_flight_max=self.requests_in_flight_max,
                 message_bytes_max=1 << 20,
                 hung_up_wait_s=self.hung_up_wait_s,
+                held_bytes_max=self.held_bytes_max,
             ),
         )
+        self.session.paced_by(self)
 
     # -- The outbound side
 
@@ -85,6 +90,14 @@ class MemoryWire:
         self.lanes.append(lane)
         self._arrived.set()
         return True
+
+    # -- The reader
+
+    def pause(self) -> None:
+        self.paces.append("pause")
+
+    def resume(self) -> None:
+        self.paces.append("resume")
 
     # -- The client's side
 

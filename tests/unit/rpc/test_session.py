@@ -11,7 +11,7 @@ import pytest
 from sidestep.rpc.errors import PeerError, PeerGone, PeerInvalid
 from sidestep.rpc.lifecycle import EndCause
 from sidestep.rpc.transport import Lane
-from tests.unit.rpc.memory_wire import MemoryWire
+from tests.unit.rpc.memory_wire import PATIENCE_S, MemoryWire
 
 
 def check_error(answer: dict[str, Any], code: int, reason: str) -> dict[str, Any]:
@@ -98,6 +98,77 @@ async def test_w18_a_host_that_has_gone_is_not_kept_by_an_initialize_that_hangs(
     assert (ended.cause, ended.exit_code) == (EndCause.EOF if end == "stdin" else EndCause.EXIT, 1)
     await wire.session.aclose(0.01)
     assert [(m["id"], "error" in m) for m in wire.sent if "id" in m] == [(1, True), (2, True)]
+
+
+@pytest.mark.parametrize("end", ["stdin", "exit"])
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_w18_the_time_of_the_drain_runs_from_the_moment_the_host_left(end: str, is_answered: bool) -> None:
+    """However long its initialize was waited for: a process ends within the drain's time of its host's leaving."""
+    wire = MemoryWire(initialize_gate=asyncio.Event(), hung_up_wait_s=PATIENCE_S if is_answered else 0.01)
+    loop = asyncio.get_running_loop()
+    wire.send({"id": 1, "method": "initialize"})
+    before_s = loop.time()
+    if end == "stdin":
+        wire.session.receive_end()
+    else:
+        wire.send({"method": "exit"})
+        wire.session.receive_end()
+    after_s = loop.time()
+    if is_answered:
+        assert wire.initialize_gate is not None
+        wire.initialize_gate.set()
+    ended = await asyncio.wait_for(wire.session.wait_ended(), PATIENCE_S)
+    assert before_s <= ended.heard_s <= after_s < loop.time()
+    await wire.session.aclose(0.01)
+
+
+async def test_w13_notifications_before_the_initialize_result_wait_for_it_however_many_they_are() -> None:
+    """A `didChange` that is lost makes the document another one."""
+    wire = MemoryWire(initialize_gate=asyncio.Event())
+    told = [{"n": n} for n in range(1000)]
+    wire.send({"id": 1, "method": "initialize"}, *({"method": "test/tell", "params": each} for each in told))
+    assert wire.initialize_gate is not None
+    wire.initialize_gate.set()
+    await wire.response(1)
+    await wire.fence()
+    assert wire.told == told
+
+
+async def test_w13_a_client_that_says_more_than_can_be_held_is_read_on_after_the_initialize_result() -> None:
+    wire = MemoryWire(initialize_gate=asyncio.Event(), held_bytes_max=4096)
+    wire.send({"id": 1, "method": "initialize"}, {"method": "test/tell", "params": {"n": 1}})
+    assert wire.paces == []
+    wire.send({"method": "test/tell", "params": {"n": 2, "text": "x" * 4096}}, {"method": "test/tell"})
+    assert wire.paces == ["pause"]
+    # What was read already is held all the same.
+    wire.send({"id": 2, "method": "test/echo"})
+    assert wire.initialize_gate is not None
+    wire.initialize_gate.set()
+    await wire.response(2)
+    assert wire.paces == ["pause", "resume"]
+    assert [each["n"] for each in wire.told if isinstance(each, dict) and each] == [1, 2]
+
+
+async def test_w13_a_second_initialize_that_was_held_holds_the_rest() -> None:
+    wire = MemoryWire(initialize_gate=asyncio.Event(), held_bytes_max=10)
+    wire.send(
+        {"id": 1, "method": "initialize", "params": {"refuse": True}},
+        {"id": 2, "method": "initialize"},
+        {"id": 3, "method": "test/echo"},
+    )
+    # Its handler waits before the next one gets a gate of its own.
+    await asyncio.sleep(0)
+    first, wire.initialize_gate = wire.initialize_gate, asyncio.Event()
+    assert first is not None
+    first.set()
+    check_error(await wire.response(1), -31002, "runNotFound")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (wire.started, wire.paces) == ([], ["pause"])
+    wire.initialize_gate.set()
+    await wire.response(3)
+    assert [m["id"] for m in wire.sent if "id" in m] == [1, 2, 3]
+    assert wire.paces == ["pause", "resume"]
 
 
 async def test_what_waited_for_initialize_when_the_session_ended_is_refused_not_started() -> None:
@@ -425,12 +496,17 @@ async def test_w25_error_and_garbage_answers_are_told_apart(answer: dict[str, An
         '{ "id" : ID, "jsonrpc": "2.0", "result" : "',
         '{"error":null,"id":ID,"result":[["',
         '{"id":ID,"error":{"code":1,"message":"',
+        '{"result":"',
+        '{"jsonrpc":"2.0","error":{"code":1,"message":"',
     ],
 )
 async def test_w25_an_answer_longer_than_a_message_may_be_settles_its_question(head: str) -> None:
     wire = await MemoryWire().ready()
     task, number = await question(wire)
-    wire.send(head.replace("ID", f'"{number}"').encode() + b"x" * (1 << 20))
+    # Some hosts write the id behind the result.
+    tail = "" if "ID" in head else '"},"id":ID}' if "error" in head else '","id":ID}'
+    head, tail = (part.replace("ID", f'"{number}"') for part in (head, tail))
+    wire.send(head.encode() + b"x" * (1 << 20) + tail.encode())
     with pytest.raises(PeerInvalid, match=r"answer of \d+ bytes"):
         await task
     check_error(wire.responses(None)[0], -32600, "payloadTooLarge")

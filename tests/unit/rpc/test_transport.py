@@ -300,6 +300,51 @@ async def test_a_loop_reader_that_was_stopped_hands_nothing_over() -> None:
     os.close(read_end)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+async def test_what_comes_while_a_reader_is_paused_comes_after_it(tmp_path: Path, kind: str) -> None:
+    """A pipe is read by the loop, a file by a thread."""
+    data = os.urandom(3 * READ_BYTES)
+    if kind == "pipe":
+        read_end, write_end = os.pipe()
+        sending = asyncio.create_task(asyncio.to_thread(_send_all, write_end, data))
+    else:
+        (tmp_path / "input").write_bytes(data)
+        read_end, sending = os.open(tmp_path / "input", os.O_RDONLY), None
+    chunks: list[bytes] = []
+    ended = asyncio.Event()
+    is_resumed = False
+
+    def receive(chunk: bytes) -> None:
+        nonlocal is_resumed
+        assert is_resumed or not chunks, "nothing comes while it is paused"
+        chunks.append(chunk)
+        if not is_resumed:
+            reader.pause()
+            # Paused twice is paused once.
+            reader.pause()
+
+    reader = StdinReader(read_end, receive=receive, end=ended.set)
+    reader.start(asyncio.get_running_loop())
+    while not chunks:
+        await asyncio.to_thread(int)
+    for _ in range(5):
+        await asyncio.to_thread(int)
+    assert len(chunks) == 1
+    assert not ended.is_set()
+    is_resumed = True
+    reader.resume()
+    async with asyncio.timeout(PATIENCE_S):
+        await ended.wait()
+        if sending is not None:
+            await sending
+    assert b"".join(chunks) == data
+    reader.stop()
+    # What is stopped is neither paused nor resumed.
+    reader.pause()
+    reader.resume()
+    os.close(read_end)
+
+
 async def test_a_stdin_that_cannot_be_read_has_ended() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -316,6 +361,13 @@ async def test_a_non_blocking_stdin_is_waited_for() -> None:
     os.close(write_end)
     assert await reading == b"late"
     os.close(read_end)
+
+
+def _send_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.close(descriptor)
 
 
 class StuckLoop:
