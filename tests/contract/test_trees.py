@@ -12,7 +12,20 @@ from sidestep.model.errors import InvalidTransition, LeaseLost
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import Failure, FailureCode, RunStatus, StepStatus
 from sidestep.model.transitions import RunEvent
-from sidestep.model.writes import Append, Background, Begin, Finish, Interrupt, Recover, Release, Reopen, Suspend
+from sidestep.model.usage import Spent, Usage
+from sidestep.model.writes import (
+    Append,
+    Background,
+    Begin,
+    Charge,
+    Finish,
+    Interrupt,
+    Recover,
+    Release,
+    Reopen,
+    StepOutput,
+    Suspend,
+)
 from tests.contract.stores import (
     OTHER_OWNER,
     OWNER,
@@ -193,3 +206,47 @@ async def test_n1_an_interrupted_nested_run_that_is_retried_does_its_failed_step
         await store.write(Suspend(child.run_id, claimed.claim_epoch))
         await store.write(Reopen(child.run_id, claimed.claim_epoch, RunEvent.RETRY))
         assert [step.status for step in (await store.read_steps(child.run_id)).items] == [StepStatus.SUPERSEDED]
+
+
+async def test_a_roots_row_has_the_sums_of_the_runs_nested_in_it(backend: Backend) -> None:
+    """Issue 5: also of nested ones' nested ones, and of what arrives late; the next claim keeps them."""
+    used = Usage(100, 10, 5)
+    async with backend.store() as store:
+        root = await running(store, 1)
+        child = await child_of(store, 2, root)
+        grandchild = await child_of(store, 3, child)
+        await store.write(started(child, "late"))
+        for run in (root, grandchild):
+            body = step_body("one", StepStatus.COMPLETED, duration_ms=40, usage=used)
+            await store.write(Append(run.run_id, 1, (body,), {body.key: StepOutput(json="1")}))
+        stopped = await store.write(interrupt(root))
+        await store.write(completed(child, "late"))
+        record = await store.read(root.run_id)
+        assert (record.steps.known, record.usage, record.finished) == (1, used, Spent(40, used))
+        assert (record.all_steps.known, record.all_steps.completed) == (3, 3)
+        assert (record.all_usage, record.all_finished) == (used.plus(used), Spent(83, used.plus(used)))
+        await store.write(Release(root.run_id, OWNER.owner_id, 1))
+        claimed = await store.write(claim(stopped))
+        assert (claimed.all_steps.reused, claimed.kept) == (3, Spent(83, used.plus(used)))
+
+
+async def test_i3_what_a_cut_off_step_used_is_counted_until_the_next_claim_and_makes_no_event(backend: Backend) -> None:
+    """G5: nothing but a late completion follows a stop; the step is as it was, so its task is the same (J4)."""
+    used = Usage(100, 10, 5)
+    async with backend.store() as store:
+        root = await running(store, 1)
+        child = await child_of(store, 2, root)
+        await store.write(started(child, "agent"))
+        stopped = await store.write(interrupt(root))
+        before = await kinds(store, child.run_id)
+        key = step_body("agent", StepStatus.STARTED).key
+        await store.write(Charge(child.run_id, 1, key, used))
+        assert await kinds(store, child.run_id) == before
+        (step,) = (await store.read_steps(child.run_id)).items
+        assert (step.status, step.usage) == (StepStatus.STARTED, used)
+        assert ((await store.read(child.run_id)).usage, (await store.read(root.run_id)).all_usage) == (used, used)
+        await store.write(Release(root.run_id, OWNER.owner_id, 1))
+        await store.write(claim(stopped, owner=OTHER_OWNER))
+        with pytest.raises(LeaseLost):
+            await store.write(Charge(child.run_id, 1, key, used))
+        assert (await store.read(root.run_id)).all_usage == used

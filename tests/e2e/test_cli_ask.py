@@ -175,6 +175,11 @@ def test_p7_without_a_terminal_the_run_is_interrupted_and_the_printed_commands_w
     assert commands_in(answered.err, "continue") == on
     done = cli(*on[0])
     assert (done.exit, done.out) == (0, "shipped: no\n")
+    told = json.loads(cli("runs", "show", "last", "--json").out)
+    assert [(each["title"], each["answer"], each["by"]) for each in told["answered"]] == [
+        ("Ship it?", "no", "terminal")
+    ]
+    assert (told["pending"], told["answered"][0]["runId"]) == ([], run["runId"])
     assert calls(cli) == 1, "what was finished is not done again"
     events = cli("runs", "events", "last", "--json").lines
     asked = [event for event in events if event["type"] == "interaction"]

@@ -13,7 +13,7 @@ from sidestep.model.events import InteractionStatus
 from sidestep.model.run import TERMINAL
 from sidestep.model.writes import Answer, Ask, Withdraw
 from sidestep.service.answered import AnsweredQuestions
-from sidestep.store import memory
+from sidestep.store import memory_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _deciding(patch: Patch, careless: Callable[[Decide], Decide]) -> None:
-    patch.setattr(memory, "decide_question", careless(memory.decide_question))
+    patch.setattr(memory_transaction, "decide_question", careless(memory_transaction.decide_question))
 
 
 def _as_if_open(decide: Decide, record: RunRecord, root: RunRecord, write: Any, question: Question, now_ms: int) -> Any:

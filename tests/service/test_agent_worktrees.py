@@ -76,6 +76,27 @@ async def test_a_retry_waits_for_the_removal_of_what_its_run_left(tmp_path: Path
         assert (await retried).status is RunStatus.COMPLETED
 
 
+async def test_another_process_does_not_remove_what_a_retry_here_works_in(tmp_path: Path) -> None:
+    """Its sweep has looked which runs have left something, and goes on when this one was claimed."""
+    clock = FakeClock()
+    async with Harness(tmp_path, clock=clock) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", breaks()))
+        failed = (await h.start(TEXT)).record
+        other = Harness(tmp_path, store=beside(h), clock=clock, owners=LivingOwners("owner-b"))
+        other.agents.worktrees.left = [failed.run_id]
+        other.agents.worktrees.gate = asyncio.Event()
+        async with other:
+            await other.agents.worktrees.at_gate.wait()
+            agent.turns = [never]
+            retried = h.retry(failed.run_id)
+            await agent.called(2)
+            other.agents.worktrees.gate.set()
+            await other.service._sweep.finished()
+            assert other.agents.worktrees.removed == []
+        await h.service.interrupt(failed.run_id, by="person")
+        await retried
+
+
 async def test_a_deleted_run_takes_its_worktrees_along(tmp_path: Path) -> None:
     async with Harness(tmp_path) as h:
         agent = h.agents.agents.add(ScriptedAgent("tester", never))

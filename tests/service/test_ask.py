@@ -12,6 +12,7 @@ from sidestep.model.events import InteractionChanged, InteractionStatus
 from sidestep.model.run import FailureCode, RunStatus
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
+from tests.service.test_nested import script
 from tests.support.service_harness import Harness, LivingOwners
 
 if TYPE_CHECKING:
@@ -279,6 +280,39 @@ async def test_p7_a_question_that_a_replay_never_reaches_is_withdrawn(tmp_path: 
         await h.commands.called("go on")
         assert h.commands.count("no") == 1
         await h.reached(run_id, lambda record: record.pending == 0)
+        with pytest.raises(InteractionNotPending):
+            await h.service.answer(question.interaction_id, "yes", by="person")
+        h.commands.finish("go on")
+        assert (await resumed).status is RunStatus.COMPLETED
+
+
+async def test_p7_so_is_what_a_nested_run_asked_and_one_nested_in_it(tmp_path: Path) -> None:
+    """P7, P3: the replay gives the step up before it is done again; its run stays stopped, and needs no answer."""
+    script(tmp_path, "inner", ASK)
+    script(
+        tmp_path, "child", "from sidestep import workflow\n\nasync def main():\n    await workflow('inner', id='in')\n"
+    )
+    source = ASK_BESIDE_A_FAILURE.replace('ask("Ship it?", id="ship")', 'workflow("child", id="nested")')
+    source = source.replace("import ask,", "import workflow,")
+    async with Harness(tmp_path) as h:
+        task, run_id = await h.running(source, "no")
+        question = await h.asked(run_id)
+        interrupting: list[asyncio.Task[Any]] = []
+
+        def interrupt_at_the_failure(committed: Committed) -> None:
+            if committed.record.steps.failed and not interrupting:
+                interrupting.append(asyncio.create_task(h.service.interrupt(run_id, by="person")))
+
+        h.service.listeners.listen(interrupt_at_the_failure)
+        h.commands.fail("no")
+        assert (await task).record.pending == 1
+        await interrupting[0]
+        h.commands.held.add("go on")
+        resumed = h.resume(run_id)
+        await h.commands.called("go on")
+        await h.reached(run_id, lambda record: record.pending == 0)
+        inner = await h.store.read(question.run_id)
+        assert (inner.status, inner.depth, inner.pending) == (RunStatus.INTERRUPTED, 2, 0)
         with pytest.raises(InteractionNotPending):
             await h.service.answer(question.interaction_id, "yes", by="person")
         h.commands.finish("go on")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidestep.model.agents import AgentReply, PermissionPolicy
-from sidestep.model.events import InteractionChanged, Logged
-from sidestep.model.run import RunStatus
+from sidestep.model.events import InteractionChanged, Logged, StepChanged
+from sidestep.model.run import RunStatus, StepStatus
 from tests.support.agent_scripts import (
     COMMAND,
     TEXT,
@@ -164,18 +164,75 @@ async def main():
         await task
 
 
-async def test_t1_a_turn_that_is_cut_short_takes_its_question_back(tmp_path: Path) -> None:
-    """T1, P7: nobody is asked what the agent, which is to report, does not want to know any more."""
+async def test_t1_the_time_a_person_takes_is_not_the_agents(tmp_path: Path) -> None:
+    """T1: neither limit ends the waiting, and what was left of both is left when the answer comes."""
+    asking = asyncio.Event()
+
+    async def work_and_ask(task: AgentTask, signal: AbortSignal) -> AgentReply:
+        await asking.wait()
+        await ask_permission(task, signal)
+        return await never(task, signal)
+
     async with Harness(tmp_path) as h:
         h.agents.policy = PermissionPolicy.ASK
-        agent = h.agents.agents.add(ScriptedAgent("tester", ask_permission, never))
+        agent = h.agents.agents.add(ScriptedAgent("tester", work_and_ask, never))
+        task = h.start(TIMED)
+        await h.clock.sleeper(10)
+        h.clock.advance(4)
+        asking.set()
+        question = await h.asked("run_a000000000000001")
+        h.clock.advance(100_000)
+        await h.service.answer(question.interaction_id, "yes-once", by="person")
+        await h.clock.sleeper(6)
+        h.clock.advance(5)
+        assert agent.prompts == ["Do it."]
+        h.clock.advance(1)
+        await agent.called(2)
+        assert agent.prompts[1].startswith("Wrap up.")
+        await h.clock.sleeper(5)
+        h.clock.advance(5)
+        record = (await task).record
+        assert result(record)[0] == "timeout"
+        (step,) = (await h.store.read_steps(record.run_id)).items
+        assert step.ended_at_ms == h.clock.now_ms()
+        (ended,) = [body for body in await bodies(h, record.run_id, StepChanged) if body.status is StepStatus.FAILED]
+        assert ended.duration_ms == 15_000, "what it took is what it worked"
+
+
+@pytest.mark.parametrize("then", ["a place is free", "interrupted"])
+async def test_p7_an_agent_that_waits_for_a_person_leaves_its_place_to_others(tmp_path: Path, then: str) -> None:
+    """It goes on when it has a place again; until then more than the limit would work."""
+    answers: list[str] = []
+
+    async def work(task: AgentTask, signal: AbortSignal) -> AgentReply:
+        answers.append((await ask_permission(task, signal)).text or "")
+        return says(answers[0])
+
+    async with Harness(tmp_path) as h:
+        h.agents.policy = PermissionPolicy.ASK
+        agent = h.agents.agents.add(ScriptedAgent("tester", work))
+        places = agent.places = asyncio.Semaphore(1)
         task = h.start(TIMED)
         question = await h.asked("run_a000000000000001")
-        h.clock.advance(10)
-        await agent.called(2)
-        assert await h.store.open_questions(question.run_id) == []
-        h.clock.advance(5)
-        assert result((await task).record)[0] == "timeout"
+        assert not places.locked()
+        # Others work now, and one waits before it.
+        await places.acquire()
+        earlier = asyncio.ensure_future(places.acquire())
+        await h.service.answer(question.interaction_id, "yes-once", by="person")
+        await h.reached(question.run_id, lambda record: record.pending == 0)
+        h.clock.advance(1000)
+        places.release()
+        await earlier
+        assert (answers, task.done()) == ([], False), "the place went to who was first, and no time of its own passed"
+        if then == "interrupted":
+            await h.service.interrupt(question.run_id, by="person")
+            assert (await h.store.read(question.run_id)).status is RunStatus.INTERRUPTED
+            places.release()
+        else:
+            places.release()
+            assert result((await task).record)[0] == "yes-once"
+        assert not places.locked(), "each place was given back once"
+        assert places._value == 1
 
 
 async def test_p7_the_policy_that_denies_runs_no_command(tmp_path: Path) -> None:

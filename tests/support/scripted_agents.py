@@ -10,13 +10,16 @@ from sidestep.engine.agent_turns import AgentParts
 from sidestep.model.abort import Aborted
 from sidestep.model.agents import AgentFailed, AgentReply, PatchInfo, PermissionPolicy, PermissionRule
 from sidestep.model.run import Failure, FailureCode
+from sidestep.model.usage import AbortedWork, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sidestep.model.abort import AbortSignal
     from sidestep.model.agents import AgentTask
 
-# What one turn does: a reply, a failure, or something that is awaited for one.
-Turn = "AgentReply | AgentFailed | Callable[[AgentTask, AbortSignal], object]"
+# What one turn does: a reply, a failure, what it used when it is stopped, or something that is awaited for a reply.
+Turn = "AgentReply | AgentFailed | Usage | Callable[[AgentTask, AbortSignal], object]"
 
 
 def says(text: str) -> AgentReply:
@@ -81,6 +84,9 @@ class ScriptedSession:
             raise turn
         if isinstance(turn, AgentReply):
             return turn
+        if isinstance(turn, Usage):
+            # Works until it is stopped, and says then what it used.
+            raise AbortedWork(await signal.wait(), turn)
         return await signal.race(turn(self._task, signal))  # type: ignore[operator]
 
     async def close(self) -> None:
@@ -104,13 +110,10 @@ class ScriptedAgents:
         self.agents[agent.name] = agent
         return agent
 
-    def why_not(self, name: str | None, folder: str) -> str | None:
+    def find(self, name: str | None, folder: str) -> ScriptedAgent | str:
         if (name is None and self.agents) or name in self.agents:
-            return None
+            return self.agents[name or next(iter(self.agents))]
         return f"there is no agent {name!r}; there are: {', '.join(self.agents) or 'none'}"
-
-    def find(self, name: str | None, folder: str) -> ScriptedAgent:
-        return self.agents[name or next(iter(self.agents))]
 
 
 @dataclass(frozen=True)
@@ -135,15 +138,19 @@ class FakeWorktrees:
         self.swept_before_s: float | None = None
         # Removals wait for it.
         self.gate: asyncio.Event | None = None
+        self.at_gate = asyncio.Event()
         self._changed = asyncio.Condition()
 
     async def open(self, run_id: str, key: str, folder: str, signal: AbortSignal) -> FakeWorktree:
         self.opened.append((run_id, key))
         return FakeWorktree(f"/worktrees/{run_id}/{key}")
 
-    async def remove_run(self, run_id: str) -> None:
+    async def remove_run(self, run_id: str, may_go: Callable[[], Awaitable[bool]]) -> None:
         if self.gate is not None:
+            self.at_gate.set()
             await self.gate.wait()
+        if not await may_go():
+            return
         self.removed.append(run_id)
         async with self._changed:
             self._changed.notify_all()

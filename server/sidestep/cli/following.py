@@ -78,7 +78,6 @@ class Follower:
         record = await self._service.store.read(run_id)
         steps = await self._service.store.read_steps(run_id)
         self._view.seed(convert.step_summary(step, record, None) for step in steps.items)
-        self._view.seed_spending(record.steps.completed, record.finished, record.usage)
         self._view.phase = record.phase
 
     async def follow(self, ask: Ask) -> RunRecord:
@@ -102,6 +101,9 @@ class Follower:
                     await self._interrupting
                 if self._lines is not None:
                     await self._lines.catch_up(self._service.store, record.run_id)
+                # As it is when the run has unwound: what was cut off is counted by then.
+                with contextlib.suppress(SidestepError):
+                    self._view.spent(await self._service.store.read(record.run_id))
                 return record
         finally:
             unlisten()
@@ -150,6 +152,7 @@ class Follower:
         if not committed.record.is_root:
             return
         self._is_ours = self._is_ours or committed.mine
+        self._view.spent(committed.record)
         for event in committed.events:
             shown = convert.event(event, committed.record)
             self._display.take(shown)

@@ -28,7 +28,9 @@ class PlainLines:
         """Nothing to prepare."""
 
     def close(self) -> None:
-        """Nothing to put away."""
+        """Say what was spent, if the run is over."""
+        for said in self._view.spending if self._view.is_stopped else ():
+            self._print("spent", said)
 
     def say(self, line: str) -> None:
         """Print one line that belongs to no event."""
@@ -41,8 +43,6 @@ class PlainLines:
             case wire.StatusEvent():
                 reason = f" ({event.reason})" if event.reason else ""
                 self._print("run", f"{self._view.run_id or self._view.name} {event.status}{reason}")
-                for said in self._view.spending if self._view.is_stopped else ():
-                    self._print("spent", said)
             case wire.PhaseEvent():
                 self._print("phase", phase_text(event))
             case wire.LogEvent():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: sidestep runs show last")
 @run_id_argument
 @store_option
-@json_option("the run with its result, its steps, its open questions and its nested runs")
+@json_option("the run with its result, its steps, its questions and its nested runs")
 @pass_invocation
 def show(invocation: Invocation, run_id: str, store: str | None, as_json: bool) -> None:
     """Show a run: status, questions, steps, nested runs, report."""
@@ -49,7 +49,7 @@ def show(invocation: Invocation, run_id: str, store: str | None, as_json: bool) 
         questions = await questions_of(service, record)
         tree = await read_tree(service.store, record.run_id)
         known = [record, *(nested for _, nested in tree.below())]
-        answered = [] if as_json else await answered_questions(service.store, known)
+        answered = await answered_questions(service.store, known)
         return record, questions, answered, steps, tree, service.owner_id
 
     record, questions, answered, steps, tree, owner_id = with_service(store, read)
@@ -57,7 +57,14 @@ def show(invocation: Invocation, run_id: str, store: str | None, as_json: bool) 
         detail = convert.run_detail(record, owner_id, ["result", "args"], None)
         nested = [convert.run_summary(each, owner_id) for _, each in tree.below()]
         pending = [convert.interaction(question) for question in questions]
-        click.echo(msgspec.json.encode({"run": detail, "steps": steps, "pending": pending, "nested": nested}))
+        shown = {
+            "run": detail,
+            "steps": steps,
+            "pending": pending,
+            "answered": [_answered(question) for question in answered],
+            "nested": nested,
+        }
+        click.echo(msgspec.json.encode(shown))
         return
     for line in [*_head(record), *_questions(questions, answered, invocation), *_steps(steps), *tree_lines(tree)]:
         click.echo(printable(line))
@@ -82,9 +89,9 @@ def _head(record: RunRecord) -> list[str]:
         rows.append(["deadline", local_time(record.deadline_at_ms)])
     if record.ended_at_ms is not None:
         rows.append(["ended", f"{local_time(record.ended_at_ms)}, after {_lasted(record)}"])
-    if kept := kept_text(record.steps.reused, record.steps.known, record.kept):
+    if kept := kept_text(record.all_steps.reused, record.all_steps.known, record.kept):
         rows.append(["kept", kept])
-    if used := usage_text(record.usage):
+    if used := usage_text(record.all_usage):
         rows.append(["used", used])
     if record.phase:
         rows.append(["phase", one_line(record.phase)])
@@ -103,6 +110,12 @@ def _questions(questions: Sequence[Question], answered: Sequence[Question], invo
     if answered:
         lines += ["", "Answered questions:", *answered_lines(answered)]
     return lines
+
+
+def _answered(question: Question) -> dict[str, Any]:
+    """As an open one, with the answer and who gave it."""
+    asked = msgspec.to_builtins(convert.interaction(question))
+    return {**asked, "answer": question.answer, **({"by": question.by} if question.by else {})}
 
 
 def _kept(record: RunRecord) -> str:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from sidestep.cli.spending import kept_text, usage_text
-from sidestep.lsp import convert
-from sidestep.model.usage import Spent, Usage
 from sidestep_protocol import events as wire
 from sidestep_protocol.runs import STOPPED_STATUSES
 from sidestep_protocol.timestamps import parse_timestamp
@@ -23,6 +21,7 @@ from sidestep_protocol.timestamps import parse_timestamp
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sidestep.model.run import RunRecord
     from sidestep_protocol.runs import StepSummary
 
 FINISHED_KEPT = 100
@@ -57,8 +56,7 @@ class RunView:
     Attributes:
         running: Steps in flight by key, in the order they started.
         finished: The last steps that ended, oldest first.
-        kept_steps, kept: Steps that were finished before the run went on, and what they had taken.
-        usage: Of all its steps, earlier executions' among them.
+        spending: What was not spent again, and what was used in all; a line each, as far as there is anything to say.
     """
 
     name: str
@@ -77,9 +75,7 @@ class RunView:
     completed: int = 0
     reused: int = 0
     failed: int = 0
-    kept_steps: int = 0
-    kept: Spent = field(default_factory=Spent)
-    usage: Usage = field(default_factory=Usage)
+    spending: list[str] = field(default_factory=list[str])
     # The last started step of each id that has not ended: a nested run's events name the id alone.
     _by_id: dict[str, StepLine] = field(default_factory=dict[str, StepLine])
 
@@ -87,16 +83,11 @@ class RunView:
     def is_stopped(self) -> bool:
         return self.status in STOPPED_STATUSES
 
-    @property
-    def spending(self) -> list[str]:
-        """What was not spent again, and what was used in all; a line each, as far as there is anything to say."""
-        known = self.kept_steps + self.completed + self.failed + len(self.running)
-        used = usage_text(self.usage)
-        return [line for line in (kept_text(self.kept_steps, known, self.kept), used and f"{used} used") if line]
-
-    def seed_spending(self, kept_steps: int, kept: Spent, usage: Usage) -> None:
-        """Take over what earlier executions spent, before the run goes on: so many finished steps took `kept`."""
-        self.kept_steps, self.kept, self.usage = kept_steps, kept, usage
+    def spent(self, record: RunRecord) -> None:
+        """Take over the sums on the run's row: its events do not tell what nested runs and cut-off steps used."""
+        steps, used = record.all_steps, usage_text(record.all_usage)
+        kept = kept_text(steps.reused, steps.known, record.kept)
+        self.spending = [line for line in (kept, used and f"{used} used") if line]
 
     def seed(self, steps: Iterable[StepSummary]) -> None:
         """Take over what earlier executions did, before the run goes on: their completed steps are reused."""
@@ -156,8 +147,6 @@ class RunView:
         line.duration_ms = at_ms - line.started_at_ms if event.duration_ms is UNSET else int(event.duration_ms or 0)
         if event.error is not UNSET and event.error:
             line.error = event.error.message
-        if event.usage:
-            self.usage = self.usage.plus(convert.used(event.usage))
         self.completed += event.status == "completed"
         self.failed += event.status == "failed"
         self.finished.append(line)

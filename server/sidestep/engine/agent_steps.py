@@ -14,6 +14,7 @@ from sidestep.model.abort import Aborted, AbortKind
 from sidestep.model.agents import AgentFailed
 from sidestep.model.execution import StepFailed
 from sidestep.model.run import Failure, FailureCode
+from sidestep.model.usage import AbortedWork
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sidestep.engine.permissions import Permissions
     from sidestep.model.abort import AbortSignal
     from sidestep.model.execution import StepOutcome, StepRequest
-    from sidestep.model.ports import Clock, JsonSchemas
+    from sidestep.model.ports import JsonSchemas
     from sidestep.settings import Settings
 
 
@@ -39,7 +40,6 @@ class AgentSteps:
         permissions: Permissions,
         rejected: Callable[[str], int],
         schemas: JsonSchemas,
-        clock: Clock,
         settings: Settings,
     ) -> None:
         """
@@ -51,13 +51,13 @@ class AgentSteps:
         self._permissions = permissions
         self._rejected = rejected
         self._schemas = schemas
-        self._clock = clock
         self._settings = settings
 
     def places(self, step_input: dict[str, Any], folder: str) -> Sequence[Semaphore]:
-        if self._parts.agents.why_not(step_input.get("agent"), folder) is not None:
+        agent = self._parts.agents.find(step_input.get("agent"), folder)
+        if isinstance(agent, str):
             return ()
-        own = self._parts.agents.find(step_input.get("agent"), folder).places
+        own = agent.places
         # One's own first: who waits for it must not keep a place that others could have.
         return (self._parts.places,) if own is None else (own, self._parts.places)
 
@@ -73,21 +73,21 @@ class AgentSteps:
             Its text, or the value that fits the schema; in a worktree `{"result", "patch"}`.
 
         Raises:
-            Aborted: the signal fired and the agent is gone.
+            Aborted: the signal fired and the agent is gone; AbortedWork when it had said what it used.
         """
-        why = self._parts.agents.why_not(request.input.get("agent"), request.folder)
-        if why is not None:
+        agent = self._parts.agents.find(request.input.get("agent"), request.folder)
+        if isinstance(agent, str):
             # A failure of the step, not a refusal of the call: once the agent is configured, a retry does it again.
-            return StepFailed(Failure(FailureCode.SCRIPT, why))
+            return StepFailed(Failure(FailureCode.SCRIPT, agent))
         turns = AgentTurns(
             self._parts,
+            agent,
             request,
             signal,
             writer=self._writer,
             permit=self._permissions.asker(request, signal),
             rejected=self._rejected(request.key),
             schemas=self._schemas,
-            clock=self._clock,
             settings=self._settings,
         )
         try:
@@ -96,7 +96,9 @@ class AgentSteps:
             return StepFailed(failed.failure, usage=turns.usage)
         except Aborted as aborted:
             if aborted.reason.kind is not AbortKind.TIMEOUT:
-                raise
+                if turns.usage is None:
+                    raise
+                raise AbortedWork(aborted.reason, turns.usage) from aborted
             assert request.limit_s is not None, "only a limit has an end"
             turns.note_limit("hard", request.limit_s)
             return StepFailed(out_of_time(request.limit_s, request.kind), usage=turns.usage)

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.engine.agent_text import FINAL_INSTRUCTIONS, json_in, repair, repair_from_start, with_schema
 from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
-from sidestep.model.agents import AgentTask
+from sidestep.model.agents import AgentFailed, AgentTask
 from sidestep.model.events import Logged, StepChanged, TimeLimitReached, ValidationFailed
 from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.problems import ArgsProblem
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Failure, FailureCode, StepStatus
+from sidestep.model.usage import AbortedWork
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
         Worktrees,
     )
     from sidestep.model.execution import StepOutcome, StepRequest
-    from sidestep.model.ports import Clock, JsonSchemas
+    from sidestep.model.ports import JsonSchemas
     from sidestep.model.usage import Usage
     from sidestep.settings import Settings
 
+# A longer answer is looked at beside the event loop; so is data, whose size nobody knows.
+_JUDGED_AT_ONCE_CHARS_MAX = 64 * 1024
 # Of an answer that did not fit, for an agent that has to be told everything again.
 _ANSWER_REPEATED_CHARS_MAX = 20_000
 # Of an answer that did not fit, and of what is wrong with it, for people.
@@ -82,6 +85,7 @@ class AgentTurns:
     def __init__(
         self,
         parts: AgentParts,
+        agent: Agent,
         request: StepRequest,
         signal: AbortSignal,
         *,
@@ -89,23 +93,20 @@ class AgentTurns:
         permit: Callable[[PermissionRequest], Awaitable[str | None]],
         rejected: int,
         schemas: JsonSchemas,
-        clock: Clock,
         settings: Settings,
     ) -> None:
         self._parts = parts
+        self._agent = agent
         self._request = request
         self._signal = signal
         self._writer = writer
         self._permit = permit
         self._rejected = rejected
         self._schemas = schemas
-        self._clock = clock
         self._settings = settings
         self._schema: dict[str, Any] | None = request.input.get("schema")
-        # When the agent is asked for its report, on the wall clock; None: never, or it was asked.
-        self._soft_at_ms: int | None = None
-        if request.timeout_s is not None and request.grace_s > 0:
-            self._soft_at_ms = clock.now_ms() + round(request.timeout_s * 1000)
+        # How long it may work until it is asked for its report, in seconds; None: for ever, or it was asked.
+        self._soft_limit_s = request.timeout_s if request.grace_s > 0 else None
         self.usage: Usage | None = None
 
     async def run(self) -> StepOutcome:
@@ -117,7 +118,7 @@ class AgentTurns:
             AgentFailed, Aborted.
         """
         request = self._request
-        agent = self._parts.agents.find(request.input.get("agent"), request.folder)
+        agent = self._agent
         if self._rejected >= self._settings.agent_attempts_max:
             # Cut off between the last answer and the failure.
             return self._given_up(agent, None)
@@ -188,13 +189,20 @@ class AgentTurns:
         text = whole
         while True:
             reply = await self._turn(session, text)
-            value, problems = self._judged(reply)
+            if self._schema is None or (reply.text is not None and len(reply.text) <= _JUDGED_AT_ONCE_CHARS_MAX):
+                value, problems = self._judged(reply)
+            else:
+                # Seconds, for the megabytes an answer may have.
+                value, problems = await asyncio.to_thread(self._judged, reply)
             if not problems:
                 return StepSucceeded(value, usage=self.usage)
             self._rejected += 1
             answer = reply.text if reply.text is not None else canonical_json(reply.data)
             refused = _told(answer, problems)
             self._log_refusal(agent, refused)
+            if self.usage is not None:
+                # It is paid, whatever becomes of the step, or of this process.
+                await self._writer.charge(self._request.key, self.usage)
             await self._writer.record(
                 ValidationFailed(
                     step_id=self._request.step_id,
@@ -237,11 +245,11 @@ class AgentTurns:
 
     async def _turn(self, session: AgentSession, text: str) -> AgentReply:
         """One turn, or the report that is asked for when the soft limit cuts it short (T1)."""
-        if self._soft_at_ms is None or not session.can_go_on:
+        if self._soft_limit_s is None or not session.can_go_on:
             return await self._prompt(session, text, self._signal)
         turn = AbortController()
         unfollow = turn.follow(self._signal)
-        timer = asyncio.create_task(self._expire(turn, self._soft_at_ms), name="soft limit")
+        timer = asyncio.create_task(self._expire(turn, self._soft_limit_s), name="soft limit")
         try:
             return await self._prompt(session, text, turn.signal)
         except Aborted:
@@ -251,21 +259,28 @@ class AgentTurns:
         finally:
             timer.cancel()
             unfollow()
-        assert self._request.timeout_s is not None, "only a limit has an end"
-        self._soft_at_ms = None
-        self.note_limit("soft", self._request.timeout_s)
+        self.note_limit("soft", self._soft_limit_s)
+        self._soft_limit_s = None
         final = self._request.final_instructions or FINAL_INSTRUCTIONS
         return await self._prompt(session, with_schema(final, self._schema), self._signal)
 
-    async def _expire(self, turn: AbortController, at_ms: int) -> None:
-        await self._clock.sleep_until(at_ms)
+    async def _expire(self, turn: AbortController, limit_s: float) -> None:
+        assert self._request.time is not None, "a step that is done has its time"
+        await self._request.time.until(limit_s)
         turn.abort(AbortReason(AbortKind.TIMEOUT, detail="the step's time is up"))
 
     async def _prompt(self, session: AgentSession, text: str, signal: AbortSignal) -> AgentReply:
-        reply = await session.prompt(text, signal)
-        if reply.usage is not None:
-            self.usage = reply.usage if self.usage is None else self.usage.plus(reply.usage)
+        try:
+            reply = await session.prompt(text, signal)
+        except (AgentFailed, AbortedWork) as ended:
+            self._add(ended.usage)
+            raise
+        self._add(reply.usage)
         return reply
+
+    def _add(self, usage: Usage | None) -> None:
+        if usage is not None:
+            self.usage = usage if self.usage is None else self.usage.plus(usage)
 
 
 def _told(answer: str, problems: tuple[ArgsProblem, ...]) -> str:

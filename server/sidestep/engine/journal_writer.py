@@ -7,13 +7,14 @@ a while: a paid result waits in memory until it can be made durable, or until it
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from sidestep.engine.replay import History
 from sidestep.model.abort import Aborted, AbortKind, AbortReason
 from sidestep.model.errors import LeaseLost, RunNotFound, StoreUnavailable
-from sidestep.model.writes import Append
+from sidestep.model.writes import Append, Charge
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sidestep.model.events import RunnerEvent, StepChanged
     from sidestep.model.ports import Clock, RunStore
     from sidestep.model.run import RunRecord, RunResult, StepRecord
+    from sidestep.model.usage import Usage
     from sidestep.model.writes import StepOutput, Write
 
 log = logging.getLogger("sidestep.journal")
@@ -66,6 +68,11 @@ class JournalWriter:
     async def record(self, body: RunnerEvent) -> None:
         """Append an event without an output, durably. Raises as `write`."""
         await self.commit(Append(self.run_id, self.claim_epoch, (body,)))
+
+    async def charge(self, key: str, usage: Usage) -> None:
+        """Count what an execution of a step has used so far, durably; nothing when the claim is over."""
+        with contextlib.suppress(Aborted):
+            await self.commit(Charge(self.run_id, self.claim_epoch, key, usage))
 
     def write_lazily(self, body: RunnerEvent) -> None:
         """

@@ -12,12 +12,14 @@ or its root was stopped and with it the tree.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sidestep.model.abort import AbortController, AbortKind, AbortReason
+from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
 from sidestep.model.errors import (
     ArgsInvalid,
     DataDamaged,
@@ -138,6 +140,24 @@ class NestedRuns:
                 release()
         except _Refused as refused:
             return StepFailed(refused.failure)
+
+    async def give_up(self, key: str) -> None:
+        """
+        Withdraw what the run of a step asks that this execution will not do, and what the runs nested in it ask.
+
+        Until the script is known not to come to the step, they stay open: it may, and needs the answers then.
+        """
+        child_id = child_run_id(self._parent.run_id, key)
+        with contextlib.suppress(Aborted, RunNotFound):
+            questions = await self._writer.ask(lambda: self._store.open_questions(self._parent.root_run_id))
+            for run_id in {question.run_id for question in questions}:
+                if await self._is_below(run_id, child_id):
+                    await self._writer.commit(Suspend(run_id, self._writer.claim_epoch))
+
+    async def _is_below(self, run_id: str | None, child_id: str) -> bool:
+        while run_id not in (None, child_id):
+            run_id = (await self._writer.ask(partial(self._store.read, run_id))).parent_run_id
+        return run_id == child_id
 
     def _has_outcome(self, child: RunRecord) -> bool:
         """Whether an earlier execution came to an end that still counts, and was cut off before it said so."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ class Permissions:
                 # A step that is done again is asked for again.
                 what=str(request.attempt),
             )
-            answer = await self._answer(question, signal)
+            answer = await self._answer(request, question, signal)
             if answer == _ALLOW:
                 return None
             if answer is not None:
@@ -113,14 +114,15 @@ class Permissions:
                     choices=tuple(Choice(option.option_id, option.title) for option in options),
                     what=what,
                 )
-                answer = await self._answer(question, signal)
+                answer = await self._answer(request, question, signal)
                 return self._refuse(wanted) if answer is None else answer
 
-    async def _answer(self, question: Question, signal: AbortSignal) -> str | None:
+    async def _answer(self, request: StepRequest, question: Question, signal: AbortSignal) -> str | None:
         """The id of the choice; None where there is none and nobody can be asked. Raises Aborted."""
-        if self._rule.can_ask:
+        if not self._rule.can_ask:
+            return await self._questions.recorded(question)
+        async with nullcontext() if request.time is None else request.time.for_person():
             return await self._questions.ask(question, signal)
-        return await self._questions.recorded(question)
 
     def _refuse(self, wanted: PermissionRequest) -> str | None:
         if not self._has_told:

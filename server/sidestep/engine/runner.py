@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidestep.engine.agent_steps import AgentSteps
+from sidestep.engine.ended import has_ended
 from sidestep.engine.journal_writer import JournalWriter
 from sidestep.engine.nested import NestedRuns
 from sidestep.engine.output import read_result
@@ -109,7 +110,9 @@ class Runner:
             raise ended
         self._signal.throw_if_aborted()
         stopped = await self._writer.commit(await self._stopping(ended))
-        await self._parts.agents.worktrees.remove_run(self._record.run_id)
+        run_id, store = self._record.run_id, self._parts.store
+        # The run is nobody's by now: another process may have claimed it again.
+        await self._parts.agents.worktrees.remove_run(run_id, lambda: has_ended(store, run_id))
         return stopped
 
     async def _conduct_child(self, record: RunRecord, program: Program, controller: AbortController) -> RunRecord:
@@ -142,7 +145,6 @@ class Runner:
             permissions=permissions,
             rejected=history.rejected,
             schemas=self._parts.schemas,
-            clock=self._parts.clock,
             settings=self._parts.settings,
         )
         return Steps(
@@ -153,6 +155,7 @@ class Runner:
             executors={**self._parts.executors, "workflow": nested, "ask": questions, "agent": agents},
             permissions=permissions,
             questions=questions,
+            nested=nested,
             outputs=self._parts.outputs,
             clock=self._parts.clock,
             settings=self._parts.settings,

@@ -14,23 +14,25 @@ import asyncio
 import contextlib
 import json
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sidestep.engine.output import encode_output
+from sidestep.engine.step_work import StepWork
 from sidestep.engine.timeouts import done_within, out_of_time, time_limit
-from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
-from sidestep.model.events import Logged, StepChanged
+from sidestep.engine.work_time import WorkTime
+from sidestep.model.abort import Aborted, AbortKind, AbortReason
+from sidestep.model.events import Logged
 from sidestep.model.execution import Settled, StepFailed, StepRequest
 from sidestep.model.replay_key import step_key, task_id
 from sidestep.model.run import Failure, FailureCode, StepStatus
+from sidestep.model.usage import AbortedWork
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from sidestep.engine.journal_writer import JournalWriter
+    from sidestep.engine.nested import NestedRuns
     from sidestep.engine.permissions import Permissions
     from sidestep.engine.questions import Questions
     from sidestep.engine.replay import Deliveries, History
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from sidestep.model.execution import Call, OutputSink, StepExecutor, StepOutcome
     from sidestep.model.ports import Clock
     from sidestep.model.run import StepRecord
-    from sidestep.model.usage import Usage
     from sidestep.settings import Settings
 
 log = logging.getLogger("sidestep.steps")
@@ -50,27 +51,6 @@ _MAY_BE_UNDER_WAY = frozenset({StepStatus.QUEUED, StepStatus.STARTED})
 
 # Reasons that stop one step while its run goes on.
 _LOCAL = frozenset({AbortKind.SIBLING, AbortKind.SCRIPT_ENDED})
-
-
-@dataclass
-class _Work:
-    """One step that is to be done."""
-
-    call: Call
-    call_id: int
-    step_id: str
-    key: str
-    input: dict[str, Any]
-    attempt: int
-    phase: str | None
-    title: str | None
-    timeout_s: float | None
-    grace_s: float
-    final_instructions: str | None
-    earlier: StepRecord | None
-    # Nothing is known of what became of the last delivery of this very attempt.
-    redelivery: bool
-    controller: AbortController = field(default_factory=AbortController)
 
 
 class Steps:
@@ -86,6 +66,7 @@ class Steps:
         executors: Mapping[str, StepExecutor],
         permissions: Permissions,
         questions: Questions,
+        nested: NestedRuns,
         outputs: OutputSink,
         clock: Clock,
         settings: Settings,
@@ -99,6 +80,7 @@ class Steps:
         self._executors = executors
         self._permissions = permissions
         self._questions = questions
+        self._nested = nested
         self._outputs = outputs
         self._clock = clock
         self._settings = settings
@@ -107,8 +89,8 @@ class Steps:
         # key -> line of the call, for P2.
         self._asked: dict[str, int | None] = {}
         # Asked for while journaled answers were waiting; begun when none is.
-        self._held: list[_Work] = []
-        self._running: dict[asyncio.Task[None], _Work] = {}
+        self._held: list[StepWork] = []
+        self._running: dict[asyncio.Task[None], StepWork] = {}
 
     async def ask(self, call: Call, default_phase: str | None) -> None:
         """Take one step call: answer it from the journal, refuse it, or get ready to do it."""
@@ -138,7 +120,7 @@ class Steps:
         redelivery = call.name == "agent" and earlier is not None and earlier.status in _MAY_BE_UNDER_WAY
         again = earlier is not None and not redelivery and earlier.status is not StepStatus.QUEUED
         self._held.append(
-            _Work(
+            StepWork(
                 call=call,
                 call_id=call.call_id,
                 step_id=step_id,
@@ -173,7 +155,9 @@ class Steps:
         for work in self._held:
             # What an earlier execution asked, and this one never will.
             if scope in work.call.scopes and work.earlier is not None:
-                self._group.create_task(self._questions.withdraw_left(work.step_id), name=f"withdraw {work.step_id}")
+                is_run = work.call.name == "workflow"
+                withdraw = self._nested.give_up(work.key) if is_run else self._questions.withdraw_left(work.step_id)
+                self._group.create_task(withdraw, name=f"withdraw {work.step_id}")
         self._held = [work for work in self._held if scope not in work.call.scopes]
         reason = AbortReason(AbortKind.SIBLING, detail="a sibling failed")
         for work in list(self._running.values()):
@@ -228,47 +212,48 @@ class Steps:
     def _note(self, message: str) -> None:
         self._writer.write_lazily(Logged(message=message, origin="sidestep"))
 
-    async def _perform(self, work: _Work) -> None:
+    async def _perform(self, work: StepWork) -> None:
         executor = self._executors[work.call.name]
         places = executor.places(work.input, self._folder)
         is_restricted = work.call.name == "command" and self._permissions.restrict_commands
         try:
             if is_restricted or any(place.locked() for place in places):
-                self._writer.write_lazily(self._event(work, StepStatus.QUEUED))
+                self._writer.write_lazily(work.event(StepStatus.QUEUED))
             # Before it takes a place and begins: who goes on after a stop means the same attempt, and its question.
             if is_restricted and (denied := await self._why_not_permitted(work)) is not None:
                 await self._settle(work, StepFailed(denied), 0)
                 return
-            async with _placed(places, work.controller.signal):
-                started_ms = self._clock.now_ms()
-                wake_at_ms = self._wake_at(work, started_ms)
-                started = self._event(work, StepStatus.STARTED, wake_at_ms=wake_at_ms)
+            async with WorkTime(places, work.controller.signal, self._clock) as time:
+                wake_at_ms = work.wake_at(self._clock.now_ms())
+                started = work.event(StepStatus.STARTED, wake_at_ms=wake_at_ms)
                 # What was permitted is permitted once, so that it began must not be forgotten.
                 if is_restricted or work.call.name in _STARTED_DURABLY:
                     await self._writer.write(started)
                 else:
                     self._writer.write_lazily(started)
-                outcome = await self._execute(work, executor, wake_at_ms)
-            await self._settle(work, outcome, self._clock.now_ms() - started_ms)
+                outcome = await self._execute(work, executor, self._request(work, wake_at_ms, time), time)
+                duration_ms = time.elapsed_ms
+            await self._settle(work, outcome, duration_ms)
         except Aborted as aborted:
-            if aborted.reason.kind in _LOCAL and not self._signal.is_aborted:
-                body = self._event(work, StepStatus.INTERRUPTED, reason=aborted.reason.kind.value)
-                await self._questions.withdraw_left(work.step_id)
-                # The claim may end while this is written: then there is nobody left to tell.
-                with contextlib.suppress(Aborted):
-                    await self._writer.write(body)
+            await self._cut_off(work, aborted)
 
-    async def _why_not_permitted(self, work: _Work) -> Failure | None:
-        return await self._permissions.why_not_command(self._request(work, None), work.controller.signal)
+    async def _cut_off(self, work: StepWork, aborted: Aborted) -> None:
+        """Journal that a step was stopped while its run goes on; what it used is counted whatever was stopped."""
+        usage = aborted.usage if isinstance(aborted, AbortedWork) else None
+        if aborted.reason.kind in _LOCAL and not self._signal.is_aborted:
+            body = work.event(StepStatus.INTERRUPTED, reason=aborted.reason.kind.value, usage=usage)
+            await self._questions.withdraw_left(work.step_id)
+            # The claim may end while this is written: then there is nobody left to tell.
+            with contextlib.suppress(Aborted):
+                await self._writer.write(body)
+                return
+        if usage is not None:
+            await self._writer.charge(work.key, usage)
 
-    def _wake_at(self, work: _Work, now_ms: int) -> int | None:
-        if work.call.name != "sleep":
-            return None
-        if work.earlier is not None and work.earlier.wake_at_ms is not None:
-            return work.earlier.wake_at_ms
-        return now_ms + round(work.input["seconds"] * 1000)
+    async def _why_not_permitted(self, work: StepWork) -> Failure | None:
+        return await self._permissions.why_not_command(self._request(work), work.controller.signal)
 
-    def _request(self, work: _Work, wake_at_ms: int | None) -> StepRequest:
+    def _request(self, work: StepWork, wake_at_ms: int | None = None, time: WorkTime | None = None) -> StepRequest:
         return StepRequest(
             run_id=self._writer.run_id,
             step_id=work.step_id,
@@ -280,6 +265,7 @@ class Steps:
             attempt=work.attempt,
             require_claim=self._writer.require_claim,
             emit=partial(self._outputs.emit, self._writer.run_id, work.step_id),
+            time=time,
             title=work.title,
             timeout_s=work.timeout_s,
             grace_s=work.grace_s,
@@ -288,10 +274,11 @@ class Steps:
             session=work.earlier.session if work.earlier is not None else None,
         )
 
-    async def _execute(self, work: _Work, executor: StepExecutor, wake_at_ms: int | None) -> StepOutcome:
-        request = self._request(work, wake_at_ms)
+    async def _execute(
+        self, work: StepWork, executor: StepExecutor, request: StepRequest, time: WorkTime
+    ) -> StepOutcome:
         limit_s = request.limit_s
-        async with time_limit(work.controller, limit_s, self._clock):
+        async with time_limit(work.controller, limit_s, time):
             try:
                 return await executor.execute(request, work.controller.signal)
             except Aborted as aborted:
@@ -303,7 +290,7 @@ class Steps:
                 log.exception("%s: the executor of step %r broke", self._writer.run_id, work.step_id)
                 return StepFailed(Failure(FailureCode.INFRASTRUCTURE, f"the {work.call.name} executor broke; see log"))
 
-    async def _settle(self, work: _Work, outcome: StepOutcome, duration_ms: int) -> None:
+    async def _settle(self, work: StepWork, outcome: StepOutcome, duration_ms: int) -> None:
         """Journal the outcome; only then the script may have it."""
         await self._questions.withdraw_left(work.step_id)
         failure: Failure | None = None
@@ -315,7 +302,7 @@ class Steps:
             encoded = encode_output(outcome.output, work.step_id, self._settings)
             text, failure = (None, encoded) if isinstance(encoded, Failure) else (encoded, None)
         if text is not None:
-            body = self._event(work, StepStatus.COMPLETED, duration_ms=duration_ms, usage=usage)
+            body = work.event(StepStatus.COMPLETED, duration_ms=duration_ms, usage=usage)
             sequence = await self._writer.write(body, await self._writer.keep_output(text))
             self._deliveries.put(Settled(work.call_id, value_json=text), sequence)
             return
@@ -326,51 +313,9 @@ class Steps:
             step_id=work.step_id,
             line=work.call.line,
         )
-        body = self._event(work, StepStatus.FAILED, duration_ms=duration_ms, error=failure, usage=usage)
+        body = work.event(StepStatus.FAILED, duration_ms=duration_ms, error=failure, usage=usage)
         sequence = await self._writer.write(body)
         self._deliveries.put(Settled(work.call_id, error=failure), sequence)
-
-    def _event(
-        self,
-        work: _Work,
-        status: StepStatus,
-        *,
-        duration_ms: int | None = None,
-        error: Failure | None = None,
-        reason: str | None = None,
-        wake_at_ms: int | None = None,
-        usage: Usage | None = None,
-    ) -> StepChanged:
-        started = status in (StepStatus.QUEUED, StepStatus.STARTED)
-        return StepChanged(
-            step_id=work.step_id,
-            kind=work.call.name,
-            key=work.key,
-            status=status,
-            attempt=work.attempt,
-            title=work.title if started else None,
-            phase=work.phase if started else None,
-            line=work.call.line if started else None,
-            duration_ms=duration_ms,
-            error=error,
-            reason=reason,
-            wake_at_ms=wake_at_ms,
-            usage=usage,
-        )
-
-
-@asynccontextmanager
-async def _placed(places: Sequence[asyncio.Semaphore], signal: AbortSignal) -> AsyncGenerator[None]:
-    """Wait for a place of each, in order; that time is not the step's own (T1)."""
-    signal.throw_if_aborted()
-    async with AsyncExitStack() as taken:
-        for place in places:
-            if place.locked():
-                await signal.race(place.acquire())
-            else:
-                await place.acquire()
-            taken.callback(place.release)
-        yield
 
 
 def _identity(step_input: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sidestep.model.run import Failure, FailureCode
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
+    from sidestep.engine.work_time import WorkTime
     from sidestep.model.abort import AbortController
     from sidestep.model.ports import Clock
 
@@ -23,18 +24,14 @@ def out_of_time(limit_s: float, kind: str) -> Failure:
 
 
 @asynccontextmanager
-async def time_limit(controller: AbortController, timeout_s: float | None, clock: Clock) -> AsyncGenerator[None]:
-    """
-    Abort `controller` with reason timeout when the body takes longer than `timeout_s` seconds; None is no limit.
-
-    The clock starts here: wait for a place in a queue before.
-    """
+async def time_limit(controller: AbortController, timeout_s: float | None, time: WorkTime) -> AsyncGenerator[None]:
+    """Abort `controller` with reason timeout when the step has worked `timeout_s` seconds; None is no limit."""
     if timeout_s is None:
         yield
         return
 
     async def expire() -> None:
-        await clock.sleep(timeout_s)
+        await time.until(timeout_s)
         controller.abort(AbortReason(AbortKind.TIMEOUT, detail=_no_result(timeout_s)))
 
     timer = asyncio.create_task(expire(), name="time limit")

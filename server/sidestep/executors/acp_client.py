@@ -3,6 +3,7 @@ What an ACP agent may ask of us: permissions, and files below its folder.
 
 The callbacks of the SDK's connection; imports the SDK, so only `acp_session.py` may import it. Terminals are not
 offered (`acp_wire.py` answers for them). Owns the questions that are open; knows no process.
+A file is written under the same policy as everything else that an agent asks for.
 Invariants: no callback raises anything but what the SDK answers with; none is done before its file work is.
 """
 
@@ -38,6 +39,15 @@ _DETAIL_CHARS_MAX = 4000
 # What a person can choose from, and reads; a question is durable and goes to the host in one message.
 _OPTIONS_MAX = 20
 _OPTION_CHARS_MAX = 200
+# Of one tool call.
+_FILES_MAX = 20
+_INVALID_PARAMS = -32602
+_ONCE, _ALWAYS = "once", "always"
+_WRITE_OPTIONS = (
+    PermissionOption(_ONCE, "Write it", "allow_once"),
+    PermissionOption(_ALWAYS, "Write it, and all that this step writes", "allow_always"),
+    PermissionOption("no", "Do not write it", "reject_once"),
+)
 
 
 class AcpClient:
@@ -60,6 +70,8 @@ class AcpClient:
         self._files = files
         self._updates = updates
         self._permit = permit
+        # A person said "always" to an edit of this session.
+        self._may_write_all = False
         self._asking: dict[object, asyncio.Task[str | None]] = {}
         self.signal: AbortSignal | None = None
 
@@ -82,9 +94,11 @@ class AcpClient:
         )
         chosen = await self._ask(request, request_id, turn)
         kinds = {option.option_id: option.kind for option in options}
-        is_refused = chosen is None or kinds.get(chosen, "reject_once").startswith("reject")
-        if turn is not None and is_refused:
+        kind = "reject_once" if chosen is None else kinds.get(chosen, "reject_once")
+        if turn is not None and kind.startswith("reject"):
             turn.refused = title
+        elif turn is not None:
+            self._permitted(call, kind, turn)
         if chosen is None or chosen not in kinds:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=chosen))
@@ -97,6 +111,10 @@ class AcpClient:
     async def write_text_file(
         self, session_id: str, path: str, content: str, request_id: object = None
     ) -> WriteTextFileResponse:
+        """Write a file, if the policy or a person permits it; what was permitted as a tool call is not asked again."""
+        await _in_thread(lambda: self._files.require_inside(path))
+        if not await self._may_write(path, content, request_id):
+            raise RequestError(_INVALID_PARAMS, f"writing {path} is not permitted")
         await _in_thread(lambda: self._files.write(path, content))
         return WriteTextFileResponse()
 
@@ -105,6 +123,31 @@ class AcpClient:
         asking = self._asking.get(request_id) if isinstance(request_id, int | str) else None
         if asking is not None:
             asking.cancel()
+
+    async def _may_write(self, path: str, content: str, request_id: object) -> bool:
+        turn, name = self._updates.turn, self._files.named(path)
+        if turn is None:
+            return False
+        if self._may_write_all:
+            return True
+        if name in turn.writable:
+            turn.writable.discard(name)
+            return True
+        title = f"write {path}"
+        detail = f"{name}\n\n{content}"[:_DETAIL_CHARS_MAX]
+        chosen = await self._ask(PermissionRequest(title, detail, _WRITE_OPTIONS), request_id, turn)
+        self._may_write_all = chosen == _ALWAYS
+        if chosen in (_ONCE, _ALWAYS):
+            return True
+        turn.refused = title
+        return False
+
+    def _permitted(self, call: dict[str, Any], kind: str, turn: AcpTurn) -> None:
+        """Some agents ask for an edit and then have us do it: a person is asked once."""
+        if call.get("kind") != "edit":
+            return
+        self._may_write_all = self._may_write_all or kind == "allow_always"
+        turn.writable |= {self._files.named(path) for path in _changed_files(call)[:_FILES_MAX]}
 
     async def _ask(self, request: PermissionRequest, request_id: object, turn: AcpTurn | None) -> str | None:
         signal = self.signal
@@ -130,6 +173,13 @@ class AcpClient:
             # Ours to fail with, and the turn's: the agent only hears that nothing is permitted.
             turn.trouble.set_result(error)
         return None
+
+
+def _changed_files(call: dict[str, Any]) -> list[str]:
+    """The files that a tool call for an edit names."""
+    diffs = [item.get("path") for item in call.get("content", ()) if item.get("type") == "diff"]
+    named = [*diffs, *(location.get("path") for location in call.get("locations", ()))]
+    return [path for path in named if isinstance(path, str)]
 
 
 def _detail(call: dict[str, Any]) -> str | None:
@@ -160,4 +210,4 @@ async def _in_thread(work: Callable[[], T]) -> T:
     try:
         return working.result()
     except FileRefused as refused:
-        raise RequestError(-32602, str(refused)) from refused
+        raise RequestError(_INVALID_PARAMS, str(refused)) from refused

@@ -30,6 +30,7 @@ from sidestep.executors.agent_files import AgentFiles
 from sidestep.executors.agent_process import AgentProcess, start_agent
 from sidestep.model.abort import Aborted, AbortKind
 from sidestep.model.agents import AgentFailed, AgentReply
+from sidestep.model.usage import AbortedWork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sidestep.model.abort import AbortReason, AbortSignal
     from sidestep.model.agents import AgentTask
     from sidestep.model.ports import GroupLedger
+    from sidestep.model.usage import Usage
     from sidestep.settings import Settings
 
 T = TypeVar("T")
@@ -133,7 +135,11 @@ class AcpSession:
                 raise self._too_long()
             assert signal.reason is not None, "the signal fired"
             await self._cut_short(request, signal.reason)
-            raise Aborted(signal.reason)
+            used = self._used(request)
+            raise Aborted(signal.reason) if used is None else AbortedWork(signal.reason, used)
+        except AgentFailed as failed:
+            failed.usage = self._used(request)
+            raise
         finally:
             unlisten()
             self._updates.turn, self._client.signal = None, None
@@ -205,13 +211,14 @@ class AcpSession:
             raise self._too_long()
         if response.stop_reason != "end_turn":
             raise self._failures.stopped(response.stop_reason, turn.refused, turn.text)
-        told = response.usage
-        return AgentReply(
-            turn.text,
-            usage=turn_usage(
-                told and told.input_tokens, told and told.output_tokens, self._updates.cost_of_turn_micro_usd()
-            ),
-        )
+        return AgentReply(turn.text, usage=self._used(request))
+
+    def _used(self, request: asyncio.Future[PromptResponse]) -> Usage | None:
+        """What a turn used that is over, however it ended, as far as the agent told."""
+        is_answered = request.done() and not request.cancelled() and request.exception() is None
+        told = request.result().usage if is_answered else None
+        cost_micro_usd = self._updates.cost_of_turn_micro_usd()
+        return turn_usage(told and told.input_tokens, told and told.output_tokens, cost_micro_usd)
 
     async def _cut_short(self, request: asyncio.Future[PromptResponse], reason: AbortReason) -> None:
         """Ask the agent to stop; end it when it does not. One that is to report what it has is given longer."""

@@ -31,6 +31,7 @@ class AcpTurn:
         trouble: What a callback of ours failed with, that is not the agent's to hear.
         is_told_cost: The agent told a cost while the turn went on.
         refused: What the agent was not permitted to do last; None when nothing was refused.
+        writable: Files that it was permitted to change with a tool of its own, as `AgentFiles.named`, and not yet has.
     """
 
     def __init__(self, bytes_max: int) -> None:
@@ -43,6 +44,7 @@ class AcpTurn:
         self.trouble: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.is_told_cost = asyncio.Event()
         self.refused: str | None = None
+        self.writable: set[str] = set()
 
     @property
     def text(self) -> str:

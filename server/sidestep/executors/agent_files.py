@@ -38,6 +38,14 @@ class AgentFiles:
         self._root = os.path.realpath(folder)
         self._bytes_max = bytes_max
 
+    def named(self, path: str) -> str:
+        """The path as it is compared: absolute and without dots, links as they are."""
+        return os.path.normpath(os.path.join(self._root, path))
+
+    def require_inside(self, path: str) -> None:
+        """Raises FileRefused."""
+        self._inside(path)
+
     def read(self, path: str, line: int | None, limit: int | None) -> str:
         """
         The text of a file, what is not UTF-8 replaced.

@@ -17,16 +17,13 @@ from weakref import WeakValueDictionary
 from sidestep.executors.agent_catalog import HOST, AgentCatalog
 from sidestep.executors.agent_command import AgentCommand
 from sidestep.model.agent_settings import AgentSettings
-from sidestep.model.agents import AgentFailed
-from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from sidestep.executors.agent_catalog import KnownAgent
-    from sidestep.model.abort import AbortSignal
     from sidestep.model.agent_settings import AgentConfiguration
-    from sidestep.model.agents import Agent, AgentSession, AgentTask
+    from sidestep.model.agents import Agent
     from sidestep.model.ports import GroupLedger
     from sidestep.settings import Settings
 
@@ -45,7 +42,7 @@ class AgentRegistry:
     The port `Agents`.
 
     Args:
-        configuration: What holds in a folder (an absolute path), now; read again each time.
+        configuration: What holds in a folder (an absolute path), now.
         host_agents: Makes the agent that is the host.
         environ: The environment agents inherit, as it was when the process started.
         sleep: Waits a number of seconds, really.
@@ -70,16 +67,12 @@ class AgentRegistry:
             configuration, environ.get("PATH", os.defpath), host_does_tasks=self._host_does_tasks
         )
 
-    def why_not(self, name: str | None, folder: str) -> str | None:
-        """See `Agents.why_not`."""
-        return self.catalog.look_up(name, folder)[1] or None
-
-    def find(self, name: str | None, folder: str) -> Agent:
-        """See `Agents.find`. An agent that is gone since `why_not` was asked says so when it is opened."""
+    def find(self, name: str | None, folder: str) -> Agent | str:
+        """See `Agents.find`."""
         known, why_not = self.catalog.look_up(name, folder)
         if known is None:
-            return _GoneAgent(name or "", why_not)
-        return self._built(known) or _GoneAgent(known.name, f"agent {known.name!r}: its host is gone")
+            return why_not
+        return self._built(known) or f"agent {known.name!r}: its host is gone"
 
     def _built(self, known: KnownAgent) -> Agent | None:
         settings, places = known.settings, self._places_of(known)
@@ -113,18 +106,3 @@ class AgentRegistry:
 
     def _host_does_tasks(self) -> bool:
         return self._host_agents(HOST, AgentSettings(kind="host"), None) is not None
-
-
-class _GoneAgent:
-    """Stands for an agent that was there a moment ago."""
-
-    places = None
-    gives_data = False
-
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        self._why = why
-
-    async def open(self, task: AgentTask, signal: AbortSignal) -> AgentSession:
-        signal.throw_if_aborted()
-        raise AgentFailed(Failure(FailureCode.INFRASTRUCTURE, self._why, task.step_id))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sidestep.executors.agent_process import plan_agent
 from sidestep.executors.cli_report import CannotReport, read_report_file, reply_of
 from sidestep.executors.command import CommandExecutor
+from sidestep.executors.durable_files import in_thread
 from sidestep.model.agent_settings import CWD, PROMPT, REPORT_FILE
 from sidestep.model.agents import AgentFailed
 from sidestep.model.execution import StepFailed, StepRequest
@@ -114,7 +115,8 @@ class CliSession:
             outcome = await self._agent.commands.execute(self._request(text, report_path), signal)
             if isinstance(outcome, StepFailed):
                 raise AgentFailed(self._told_of(outcome.failure, text))
-            return self._reply(outcome.output, report_path)
+            # Megabytes of JSON take a while to read.
+            return await in_thread(self._reply, outcome.output, report_path)
 
     async def close(self) -> None:
         """See `AgentSession.close`: a turn that ended left nothing."""
@@ -133,7 +135,9 @@ class CliSession:
             return reply_of(agent.ways, output["stdout"], written)
         except CannotReport as cannot:
             said = output["stderr"].strip()
-            raise self._failed(cannot.code, f"{cannot}" + (f": {said}" if said else "")) from cannot
+            failed = self._failed(cannot.code, f"{cannot}" + (f": {said}" if said else ""))
+            failed.usage = cannot.usage
+            raise failed from cannot
 
     def _request(self, text: str, report_path: str | None) -> StepRequest:
         agent, task = self._agent, self._task

@@ -38,11 +38,12 @@ _DECODER = json.JSONDecoder()
 
 
 class CannotReport(Exception):
-    """There is no report; the message continues "agent 'x' ..."."""
+    """There is no report; the message continues "agent 'x' ...", and `usage` is what the turn used, if it is known."""
 
-    def __init__(self, code: FailureCode, what: str) -> None:
+    def __init__(self, code: FailureCode, what: str, usage: Usage | None = None) -> None:
         super().__init__(what)
         self.code = code
+        self.usage = usage
 
 
 def reply_of(ways: AgentSettings, printed: str, written: str | None) -> AgentReply:
@@ -63,16 +64,17 @@ def reply_of(ways: AgentSettings, printed: str, written: str | None) -> AgentRep
             raise CannotReport(FailureCode.STEP, f"printed no JSON object, but {_shown(printed)}")
         found = _first(document, ways.report_field)
         wrong = _first(document, ways.error_field)
+        usage = _usage(ways, document)
         if wrong:
             told = found if isinstance(found, str) and found.strip() else wrong
-            raise CannotReport(FailureCode.STEP, f"says that it failed: {_shown(_as_text(told))}")
-        usage = _usage(ways, document)
+            raise CannotReport(FailureCode.STEP, f"says that it failed: {_shown(_as_text(told))}", usage)
         if written is None:
             if found is None:
-                raise CannotReport(FailureCode.STEP, f"printed JSON without {ways.report_field!r}: {_shown(printed)}")
+                what = f"printed JSON without {ways.report_field!r}: {_shown(printed)}"
+                raise CannotReport(FailureCode.STEP, what, usage)
             report = _as_text(found)
     if not report.strip():
-        raise CannotReport(FailureCode.STEP, "ended with exit code 0 and without a report")
+        raise CannotReport(FailureCode.STEP, "ended with exit code 0 and without a report", usage)
     return AgentReply(text=report.strip(), usage=usage)
 
 

@@ -6,18 +6,21 @@ Making, reading and applying are `worktrees.py`'s and `patches.py`'s.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidestep.executors.durable_files import in_thread
+from sidestep.executors.exclusive_lock import LockHeld
 from sidestep.executors.patch_files import PatchFolder
 from sidestep.executors.patches import Patches
+from sidestep.executors.run_removals import RunRemovals
 from sidestep.executors.worktrees import Worktrees
-from sidestep.model.agents import PatchInfo
+from sidestep.model.agents import AgentFailed, PatchInfo
+from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from sidestep.executors.git import Git
@@ -53,18 +56,29 @@ class StepWorktrees:
     """
 
     def __init__(self, state_folder: Path, git: Git) -> None:
-        self._folder = state_folder
         self._worktrees = Worktrees(state_folder, git)
         self._made = PatchFolder(state_folder / "patches")
-        self.patches = Patches(state_folder, git)
+        self._removals = RunRemovals(state_folder / "locks", git.sleep)
+        self.patches = Patches(state_folder, git, self._removals)
 
     async def open(self, run_id: str, key: str, folder: str, signal: AbortSignal) -> OpenWorktree:
+        try:
+            await self._removals.passed(run_id, signal)
+        except LockHeld as held:
+            why = f"no worktree for {folder}: what the run had left is being removed for a minute by now; try again"
+            raise AgentFailed(Failure(FailureCode.INFRASTRUCTURE, why)) from held
         return OpenWorktree(self._worktrees, await self._worktrees.open(run_id, key, folder, signal))
 
-    async def remove_run(self, run_id: str) -> None:
-        if await asyncio.to_thread(self._folder.is_dir):
-            await self._worktrees.remove_run(run_id)
-            await self.patches.forget_run(run_id)
+    async def remove_run(self, run_id: str, may_go: Callable[[], Awaitable[bool]]) -> None:
+        if run_id not in await self.run_ids():
+            return
+        try:
+            async with self._removals.removing(run_id):
+                if await may_go():
+                    await self._worktrees.remove_run(run_id)
+                    await self.patches.forget_run(run_id)
+        except LockHeld:
+            log.warning("%s: another process has been removing its worktrees for a minute", run_id)
 
     async def run_ids(self) -> list[str]:
         return sorted({*await self._worktrees.runs(), *await self.patches.runs()})

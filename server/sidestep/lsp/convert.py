@@ -100,7 +100,7 @@ def run_detail(record: RunRecord, own_id: str, include: Iterable[str], source: s
         args=loads(record.args_json) if "args" in wanted else UNSET,
         result=result(record.result) if "result" in wanted and record.result is not None else UNSET,
         source=_or_absent(source),
-        usage=usage(record.usage),
+        usage=usage(record.all_usage),
         kept=kept(record.kept),
     )
 
@@ -205,7 +205,7 @@ def status_changed(
         request_id=_or_absent(request_id),
         quiescent=record.is_quiescent if record.is_stopped else UNSET,
         error=_error(record),
-        usage=usage(record.usage) if record.status in TERMINAL else UNSET,
+        usage=usage(record.all_usage) if record.status in TERMINAL else UNSET,
         kept=kept(record.kept) if record.status in TERMINAL else UNSET,
     )
 
@@ -217,11 +217,6 @@ def usage(used: Usage | None) -> runs.Usage | UnsetType:
     return runs.Usage(
         input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost_usd=used.cost_micro_usd / 1_000_000
     )
-
-
-def used(told: runs.Usage) -> Usage:
-    """The other way round, for who shows a run by its events."""
-    return Usage(told.input_tokens, told.output_tokens, round(told.cost_usd * 1_000_000))
 
 
 def kept(spent: Spent) -> runs.Kept | UnsetType:

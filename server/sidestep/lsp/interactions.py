@@ -17,20 +17,19 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import UNSET
 
 from sidestep.lsp import convert
-from sidestep.lsp.question_messages import MessageItem, how_to_answer, message_of, warning
+from sidestep.lsp.question_messages import how_to_answer, message_of, read_answer, refusal, warning
 from sidestep.model.errors import AnswerInvalid, InteractionNotPending, RunNotFound, SidestepError
 from sidestep.model.events import InteractionChanged, InteractionStatus, StatusChanged
 from sidestep.model.ports import RunFilter
+from sidestep.model.problems import ArgsProblem
 from sidestep.model.run import ACTIVE
 from sidestep.rpc.errors import PeerError, PeerInvalid
-from sidestep.rpc.outbound import read_result
 from sidestep_protocol import notifications
-from sidestep_protocol.tasks import InteractResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sidestep.lsp")
 
-# So many stand before one client at a time; the others come as these are answered.
+# So many stand before one client at a time; the others come as these are answered, or declined.
 SHOWN_MAX = 100
 # So often a question is asked of one client whose answers cannot be taken.
 TRIES_MAX = 3
@@ -52,10 +51,6 @@ TRIES_MAX = 3
 BY_RUN = "run"
 
 _PAGE = 100
-
-# What may come for an answer; null is none.
-_INTERACTED = cast("type[InteractResult | None]", InteractResult | None)
-_CHOSEN = cast("type[MessageItem | None]", MessageItem | None)
 
 
 class Peer(Protocol):
@@ -79,6 +74,8 @@ class _Shown:
     # Our request, while it is not answered.
     request_id: str | None = None
     tries: int = 1
+    # The client has let it be: nothing stands before its person any more.
+    is_declined: bool = False
 
 
 @dataclass(eq=False)
@@ -197,7 +194,10 @@ class Interactions:
         del self._shown[shown.question.interaction_id]
         if shown.request_id is not None:
             self._peer.withdraw(shown.request_id)
-        # There is room for one that was held back.
+        self._let_in()
+
+    def _let_in(self) -> None:
+        """There is room for one that was held back."""
         held_back, self._held_back = self._held_back, set()
         for root_run_id in held_back:
             self._look(root_run_id)
@@ -261,11 +261,9 @@ class Interactions:
             return
         for question in questions:
             ids = {root_run_id, question.run_id, question.interaction_id}
-            if question.run_id not in names or not look.over.isdisjoint(ids):
+            if question.run_id not in names or question.interaction_id in self._shown or not look.over.isdisjoint(ids):
                 continue
-            if question.interaction_id in self._shown:
-                continue
-            if len(self._shown) >= SHOWN_MAX:
+            if sum(not shown.is_declined for shown in self._shown.values()) >= SHOWN_MAX:
                 self._held_back.add(root_run_id)
                 return
             shown = _Shown(question, names[question.run_id], root.folder)
@@ -292,36 +290,19 @@ class Interactions:
             return
         interaction_id = shown.question.interaction_id
         try:
-            answer = self._read_answer(shown.question, response)
+            answer = read_answer(shown.question, response, interacts=self._can_interact())
         except PeerInvalid as garbage:
             log.warning("%s: %s", interaction_id, garbage)
-            self._ask_again(shown, "what came is no answer")
+            self._ask_again(shown, refusal(shown.name, [ArgsProblem("", "what came is no answer")]))
         except PeerError as refused:
             log.info("%s: the client does not answer: %s", interaction_id, refused)
+            self._declined(shown)
         else:
             if answer is UNSET:
                 log.info("%s: the client has no answer; it stays open", interaction_id)
+                self._declined(shown)
             elif self._service is not None:
                 self._spawn(self._give(self._service, shown, answer))
-
-    def _read_answer(self, question: Question, response: Response) -> Any:
-        """
-        The answer, UNSET when there is none.
-
-        Raises:
-            PeerError: the client answered with an error.
-            PeerInvalid: it is none of the answers that were offered, or garbage.
-        """
-        if self._can_interact():
-            result = read_result(response, _INTERACTED)
-            return UNSET if result is None else result.answer
-        item = read_result(response, _CHOSEN)
-        if item is None:
-            return UNSET
-        for choice in question.choices:
-            if item.title == choice.title:
-                return choice.id
-        raise PeerInvalid(f"there is no choice {item.title!r:.100}")
 
     async def _give(self, service: WorkflowService, shown: _Shown, answer: Any) -> None:
         try:
@@ -331,11 +312,11 @@ class Interactions:
         except AnswerInvalid as invalid:
             if answer is None:
                 # A form that was closed, in most hosts.
-                return
-            problems = "; ".join(f"{p.path}: {p.message}" if p.path else p.message for p in invalid.problems)
-            self._ask_again(shown, problems)
+                self._declined(shown)
+            else:
+                self._ask_again(shown, refusal(shown.name, invalid.problems))
         except SidestepError as error:
-            self._ask_again(shown, str(error))
+            self._ask_again(shown, refusal(shown.name, [ArgsProblem("", str(error).rstrip("."))]))
 
     def _ask_again(self, shown: _Shown, why: str) -> None:
         """Say why an answer was not taken, and ask once more if that may help."""
@@ -343,10 +324,17 @@ class Interactions:
             return
         is_last = shown.tries >= TRIES_MAX
         how = f" {how_to_answer(shown.question)}" if is_last else ""
-        self._peer.notify("window/showMessage", warning(f"{shown.name}: the answer was not taken: {why}.{how}"))
-        if not is_last:
+        self._peer.notify("window/showMessage", warning(why + how))
+        if is_last:
+            self._declined(shown)
+        else:
             shown.tries += 1
             self._ask(shown, redelivery=True)
+
+    def _declined(self, shown: _Shown) -> None:
+        """The client gives no answer: the question stays open, and is not asked of it again while its run goes on."""
+        shown.is_declined = True
+        self._let_in()
 
     def _stands(self, shown: _Shown) -> bool:
         return self._shown.get(shown.question.interaction_id) is shown

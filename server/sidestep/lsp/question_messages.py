@@ -1,16 +1,24 @@
-"""A question in LSP's own words, for clients without `workflow/interact`: a message with the choices as its actions."""
+"""A question in LSP's own words, for clients without `workflow/interact`, and what clients answer in either way."""
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+from msgspec import UNSET
 
 from sidestep.model.questions import QuestionKind
+from sidestep.rpc.errors import PeerInvalid
+from sidestep.rpc.outbound import read_result
+from sidestep_protocol.tasks import InteractResult
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sidestep.model.problems import ArgsProblem
     from sidestep.model.questions import Question
+    from sidestep.rpc.envelope import Response
 
 # Characters of a message; editors show it in one corner of the window.
 TEXT_MAX = 1_000
@@ -22,6 +30,11 @@ class MessageItem(msgspec.Struct):
     """The action a person chose."""
 
     title: str
+
+
+# What may come for an answer; null is none.
+_INTERACTED = cast("type[InteractResult | None]", InteractResult | None)
+_CHOSEN = cast("type[MessageItem | None]", MessageItem | None)
 
 
 def message_of(question: Question, name: str) -> dict[str, Any]:
@@ -43,6 +56,35 @@ def message_of(question: Question, name: str) -> dict[str, Any]:
         }
     how = how_to_answer(question)
     return {"type": kind, "message": f"{_cut(text, TEXT_MAX - len(how))}\n{how}"}
+
+
+def read_answer(question: Question, response: Response, *, interacts: bool) -> Any:
+    """
+    The answer in a client's response, UNSET when there is none.
+
+    Args:
+        interacts: The question was put with `workflow/interact`, not with a message.
+
+    Raises:
+        PeerError: the client answered with an error.
+        PeerInvalid: it is none of the answers that were offered, or garbage.
+    """
+    if interacts:
+        result = read_result(response, _INTERACTED)
+        return UNSET if result is None else result.answer
+    item = read_result(response, _CHOSEN)
+    if item is None:
+        return UNSET
+    for choice in question.choices:
+        if item.title == choice.title:
+            return choice.id
+    raise PeerInvalid(f"there is no choice {item.title!r:.100}")
+
+
+def refusal(name: str, problems: Iterable[ArgsProblem]) -> str:
+    """Why an answer was not taken: each thing that is wrong, and where in it."""
+    listed = "; ".join(f"{each.message} (at {each.path})" if each.path else each.message for each in problems)
+    return f"{name}: the answer was not taken: {listed}."
 
 
 def warning(text: str) -> dict[str, Any]:

@@ -142,11 +142,17 @@ class AgentReply:
 
 
 class AgentFailed(Exception):
-    """The agent could not do a turn; `failure` is what the step fails with (V2: never counted as an attempt)."""
+    """
+    The agent could not do a turn; `failure` is what the step fails with (V2: never counted as an attempt).
 
-    def __init__(self, failure: Failure) -> None:
+    Attributes:
+        usage: What the turn used all the same; None when the agent does not say.
+    """
+
+    def __init__(self, failure: Failure, usage: Usage | None = None) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.usage = usage
 
 
 class AgentSession(Protocol):
@@ -159,8 +165,9 @@ class AgentSession(Protocol):
         May be called again after it returned, and with `can_go_on` after it raised Aborted.
 
         Raises:
-            Aborted: the signal fired; the turn is over. Without `can_go_on` everything the session started is gone,
-                with it the agent waits for another prompt, or for `close`.
+            Aborted: the signal fired; the turn is over (AbortedWork when the agent said what it used). Without
+                `can_go_on` everything the session started is gone, with it the agent waits for another prompt, or for
+                `close`.
             AgentFailed.
         """
         ...
@@ -208,12 +215,8 @@ class Agent(Protocol):
 class Agents(Protocol):
     """The configured agents of a workspace folder."""
 
-    def why_not(self, name: str | None, folder: str) -> str | None:
-        """Why there is no such agent (for the script's author: which there are, what to configure), or None."""
-        ...
-
-    def find(self, name: str | None, folder: str) -> Agent:
-        """The agent of that name, or the default one; only where `why_not` is None."""
+    def find(self, name: str | None, folder: str) -> Agent | str:
+        """The agent of that name, or the default one; else why there is none, for the script's author."""
         ...
 
 
@@ -253,11 +256,15 @@ class Worktrees(Protocol):
         """
         ...
 
-    async def remove_run(self, run_id: str) -> None:
+    async def remove_run(self, run_id: str, may_go: Callable[[], Awaitable[bool]]) -> None:
         """
         Remove a run's worktrees and what is known of patches it applied; never raises for what is gone.
 
         The patches it made stay.
+
+        Args:
+            may_go: Whether the run has ended. Asked when nobody can begin to work there before this is done; who
+                claimed the run earlier is seen by it, in this process or another.
         """
         ...
 

@@ -12,10 +12,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from asyncio import Semaphore
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from sidestep.model.abort import AbortSignal
     from sidestep.model.run import Failure, RunRecord
     from sidestep.model.usage import Usage
+
+
+class WorkTime(Protocol):
+    """How long a step has worked; it does not while it waits for a person."""
+
+    async def until(self, seconds: float) -> None:
+        """Wait until it has worked that long. May be cancelled."""
+        ...
+
+    def for_person(self) -> AbstractAsyncContextManager[None]:
+        """Around waiting for a person: the time stands, and the step's places are others'. Raises Aborted."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,8 @@ class StepRequest:
     attempt: int
     require_claim: Callable[[], Awaitable[None]]
     emit: Callable[[str, bytes], None]
+    # From when the step has its places; None before.
+    time: WorkTime | None = None
     title: str | None = None
     timeout_s: float | None = None
     # Of agents: how long they may report what they have after `timeout_s`, and what they are told then.

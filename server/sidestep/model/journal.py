@@ -19,7 +19,7 @@ from sidestep.model.decision import Decision, StepLookup, change_status, put, re
 from sidestep.model.errors import ClaimSuperseded, InvalidTransition, RunLeased
 from sidestep.model.events import ErrorRaised, EventBody, Logged, ResultStored, StatusChanged
 from sidestep.model.nested import reopened, source_change, suspended
-from sidestep.model.progress import append
+from sidestep.model.progress import append, charge
 from sidestep.model.run import TERMINAL, Attention, RunRecord, RunResult, RunStatus
 from sidestep.model.transitions import RunEvent
 from sidestep.model.usage import spent_text
@@ -29,12 +29,14 @@ from sidestep.model.writes import (
     Ask,
     Background,
     Begin,
+    Charge,
     Claim,
     Finish,
     Interrupt,
     Recover,
     Release,
     Reopen,
+    RootWrite,
     Suspend,
     Withdraw,
     Write,
@@ -80,6 +82,8 @@ def decide(record: RunRecord, root: RunRecord, write: Write, step: StepLookup, n
     match write:
         case Append():
             return append(record, root, write, step, now_ms)
+        case Charge():
+            return charge(record, root, write, step)
         case Begin():
             require_claim(record, root, write.claim_epoch)
             return change_status(record, record, RunEvent.BEGIN, now_ms)
@@ -95,9 +99,7 @@ def decide(record: RunRecord, root: RunRecord, write: Write, step: StepLookup, n
             return _decide_for_root(record, write, now_ms)
 
 
-def _decide_for_root(
-    record: RunRecord, write: Interrupt | Claim | Background | Release | Recover, now_ms: int
-) -> Decision:
+def _decide_for_root(record: RunRecord, write: RootWrite, now_ms: int) -> Decision:
     """The writes that are about a whole tree: lease and fence stand on its root's row."""
     if not record.is_root:
         raise InvalidTransition(
@@ -157,7 +159,7 @@ def _claim(record: RunRecord, write: Claim, now_ms: int) -> Decision:
         )
     epoch = record.epoch + 1
     retry = write.event is RunEvent.RETRY
-    counts = record.steps
+    counts, nested = record.steps, record.nested
     deadline = write.deadline_at_ms
     if deadline is None and record.deadline_at_ms is not None and record.deadline_at_ms > now_ms:
         deadline = record.deadline_at_ms
@@ -171,7 +173,8 @@ def _claim(record: RunRecord, write: Claim, now_ms: int) -> Decision:
         source_hash=write.source_hash or record.source_hash,
         args_schema_json=write.args_schema_json or record.args_schema_json,
         steps=replace(counts, reused=counts.completed, running=0, failed=0 if retry else counts.failed),
-        kept=record.finished,
+        kept=record.all_finished,
+        nested=replace(nested, steps=replace(nested.steps, reused=nested.steps.completed)),
         automatic_resumes=record.automatic_resumes + 1 if write.automatic else 0,
         error=None,
     )
@@ -186,8 +189,8 @@ def kept_message(record: RunRecord) -> str:
     """What an automatic resume of a stopped run is announced with."""
     why = {"crash": "after a crash", "shutdown": "after a shutdown", "clientGone": "after its editor had gone"}
     when = why.get(record.reason or "", "by itself")
-    saved = spent_text(record.finished)
-    return f"Resumed {when}: {record.steps.completed} of {record.steps.known} steps kept" + (
+    saved, steps = spent_text(record.all_finished), record.all_steps
+    return f"Resumed {when}: {steps.completed} of {steps.known} steps kept" + (
         f", {saved} not spent again" if saved else ""
     )
 

@@ -18,7 +18,7 @@ from sidestep.model.abort import AbortKind
 from sidestep.model.decision import Decision, change_status, put, require_claim
 from sidestep.model.errors import InvalidTransition, LeaseLost
 from sidestep.model.events import SourceChanged, StatusChanged
-from sidestep.model.run import RunRecord, RunStatus
+from sidestep.model.run import NestedSums, RunRecord, RunStatus
 from sidestep.model.transitions import RunEvent
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def reopened(record: RunRecord, root: RunRecord, write: Reopen, now_ms: int) -> 
 
 def suspended(record: RunRecord, root: RunRecord, write: Suspend, now_ms: int) -> Decision:
     """
-    A nested run whose step was given up while the tree goes on; nothing when it has stopped already.
+    A nested run whose step was given up while the tree goes on; one that has stopped already needs no answers any more.
 
     Raises:
         LeaseLost: the root's claim is over.
     """
     require_claim(record, root, write.claim_epoch)
     if not record.is_active:
-        return Decision(record)
+        return Decision(replace(record, pending=0), withdraws_questions=record.pending > 0)
     idle = replace(record, pending=0)
     return replace_dataclass(stopped_with_root(idle, root, now_ms), withdraws_questions=record.pending > 0)
 
@@ -89,6 +89,20 @@ def stopped_with_root(record: RunRecord, root: RunRecord, now_ms: int) -> Decisi
     """An active nested run after its root, or its parent's step, was stopped: interrupted (parent)."""
     fenced = replace(record, epoch=root.epoch)
     return change_status(record, fenced, RunEvent.INTERRUPT, now_ms, reason=AbortKind.PARENT.value)
+
+
+def with_nested(root: RunRecord, before: RunRecord, after: RunRecord) -> RunRecord:
+    """A root's row after one of its nested runs' went from `before` to `after`."""
+    sums = root.nested
+    steps = replace(
+        sums.steps,
+        completed=sums.steps.completed + after.steps.completed - before.steps.completed,
+        known=sums.steps.known + after.steps.known - before.steps.known,
+    )
+    usage = sums.usage.plus(after.usage.minus(before.usage))
+    spent = after.finished.duration_ms - before.finished.duration_ms
+    finished = sums.finished.plus(spent, after.finished.usage.minus(before.finished.usage))
+    return replace(root, nested=NestedSums(steps, usage, finished))
 
 
 def source_change(before: RunRecord, after: RunRecord) -> list[EventBody]:

@@ -5,6 +5,7 @@ The fence, for a runner that writes under its claim epoch C; epoch and claim epo
     (a) epoch == C: any event the table allows;
     (b) interrupted and claim_epoch == C: only the completion of a step that C started and that has none, marked late;
     (c) otherwise `LeaseLost`, and nothing is written.
+What a cut-off step had used may be counted in (a) and (b).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sidestep.model.run import RunRecord, RunStatus, StepCounts, StepRecord, Ste
 from sidestep.model.usage import Usage
 
 if TYPE_CHECKING:
-    from sidestep.model.writes import Append, StepOutput
+    from sidestep.model.writes import Append, Charge, StepOutput
 
 
 def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, now_ms: int) -> Decision:
@@ -46,7 +47,7 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
         elif isinstance(body, StepChanged):
             before = rows.get(body.key) or step(body.key)
             row = _step_row(record, body, before, write.outputs.get(body.key), sequence, now_ms)
-            changed = _charge(changed, body)
+            changed = _charge(changed, body, before)
             changed = replace(changed, steps=_count(changed.steps, before, body.status, record.claim_epoch))
             rows[body.key] = row
         bodies.append(body)
@@ -73,12 +74,38 @@ def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLo
             sequence = record.sequence + len(kept) + 1
             rows[body.key] = _step_row(record, late, before, write.outputs.get(body.key), sequence, now_ms)
             counts = replace(changed.steps, completed=changed.steps.completed + 1)
-            changed = replace(_charge(changed, late), steps=counts)
+            changed = replace(_charge(changed, late, before), steps=counts)
             kept.append(late)
     if not kept:
         raise LeaseLost(run_id=record.run_id, claim_epoch=write.claim_epoch)
     decision = put(record, replace(changed, automatic_resumes=0), kept, now_ms, steps=rows.values())
     return replace_dataclass(decision, finishes_step=True)
+
+
+def charge(record: RunRecord, root: RunRecord, write: Charge, step: StepLookup) -> Decision:
+    """
+    Count what a step has used so far; its row stays as it is but for that.
+
+    No event says so: after a stop nothing follows but late completions and what reopens the run (G5).
+
+    Raises:
+        LeaseLost: the claim is over.
+    """
+    claims = {root.claim_epoch, record.claim_epoch, write.claim_epoch}
+    if len(claims) > 1 or not (record.status is RunStatus.INTERRUPTED or root.epoch == write.claim_epoch):
+        raise LeaseLost(run_id=record.run_id, claim_epoch=write.claim_epoch)
+    before = step(write.key)
+    if before is None or before.status is not StepStatus.STARTED:
+        return Decision(record)
+    more = write.usage.minus(_counted(record, before) or Usage())
+    return Decision(replace(record, usage=record.usage.plus(more)), steps=(replace(before, usage=write.usage),))
+
+
+def _counted(record: RunRecord, before: StepRecord | None) -> Usage | None:
+    """What is counted already of this execution of a step."""
+    if before is None or before.status is not StepStatus.STARTED or before.claim_epoch != record.claim_epoch:
+        return None
+    return before.usage
 
 
 def _step_row(
@@ -112,7 +139,8 @@ def _step_row(
         failure=body.error,
         wake_at_ms=body.wake_at_ms or (before.wake_at_ms if before else None),
         session=body.session or (before.session if before else None),
-        usage=body.usage,
+        # An agent's session is told in the middle of the work, by another started record.
+        usage=_counted(record, before) if body.status is StepStatus.STARTED else body.usage,
     )
 
 
@@ -123,12 +151,17 @@ def _began(body: StepChanged, before: StepRecord | None, now_ms: int) -> int:
     return before.started_at_ms if body.duration_ms is None else min(before.started_at_ms, now_ms - body.duration_ms)
 
 
-def _charge(record: RunRecord, body: StepChanged) -> RunRecord:
+def _charge(record: RunRecord, body: StepChanged, before: StepRecord | None) -> RunRecord:
     """The sums on the run's row after a step's outcome."""
     usage = body.usage or Usage()
+    if body.usage is not None:
+        more = usage.minus(_counted(record, before) or Usage())
+        record = replace(record, usage=record.usage.plus(more))
     if body.status is not StepStatus.COMPLETED:
-        return record if body.usage is None else replace(record, usage=record.usage.plus(usage))
-    return replace(record, usage=record.usage.plus(usage), finished=record.finished.plus(body.duration_ms or 0, usage))
+        return record
+    # The time of a nested run is that of its own steps.
+    duration_ms = 0 if body.kind == "workflow" else body.duration_ms or 0
+    return replace(record, finished=record.finished.plus(duration_ms, usage))
 
 
 def _count(counts: StepCounts, before: StepRecord | None, status: StepStatus, claim_epoch: int) -> StepCounts:

@@ -165,9 +165,9 @@ def encode_answer(
         text = canonical_json(answer)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
-        return "", (ArgsProblem("", f"is no JSON: {error}"),)
+        return "", (ArgsProblem("", f"it is no JSON: {error}"),)
     if size > bytes_max:
-        return text, (ArgsProblem("", f"is longer than {bytes_max} bytes"),)
+        return text, (ArgsProblem("", f"it is longer than {bytes_max} bytes; shorten it"),)
     return text, _misfits(question, answer, schemas)
 
 
@@ -176,7 +176,7 @@ def _misfits(question: Question, answer: Any, schemas: JsonSchemas) -> tuple[Arg
         ids = [choice.id for choice in question.choices]
         if answer in ids:
             return ()
-        return (ArgsProblem("", f"is none of the choices: {', '.join(map(repr, ids))}"),)
+        return (ArgsProblem("", f"it is none of the choices: {', '.join(map(repr, ids))}"),)
     if question.schema_json is not None:
         return schemas.problems(loads(question.schema_json), answer)
-    return () if isinstance(answer, str) else (ArgsProblem("", "is no text"),)
+    return () if isinstance(answer, str) else (ArgsProblem("", "it is not text"),)

@@ -98,6 +98,14 @@ class StepCounts(msgspec.Struct, frozen=True):
     known: int = 0
 
 
+class NestedSums(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the runs nested in a root came to together; of `steps` only completed, reused and known are counted."""
+
+    steps: StepCounts = StepCounts()
+    usage: Usage = Usage()
+    finished: Spent = Spent()
+
+
 class Owner(msgspec.Struct, frozen=True):
     """The process that may run a run. `owner_id` names its lock file; pid and since (ms) are for people."""
 
@@ -162,6 +170,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     finished: Spent = Spent()
     kept: Spent = Spent()
+    # Of a root: what the runs nested in it add to that. `kept` has it already.
+    nested: NestedSums = NestedSums()
     # What the run was created with, for replay across versions.
     versions: dict[str, str] = {}
 
@@ -181,6 +191,28 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def is_quiescent(self) -> bool:
         """Stopped, and nothing of the old execution is left."""
         return self.is_stopped and self.owner is None
+
+    # What it all came to: of a root with the runs nested in it, of a nested run its own.
+
+    @property
+    def all_usage(self) -> Usage:
+        return self.usage.plus(self.nested.usage)
+
+    @property
+    def all_finished(self) -> Spent:
+        return self.finished.plus(self.nested.finished.duration_ms, self.nested.finished.usage)
+
+    @property
+    def all_steps(self) -> StepCounts:
+        """Steps by what became of them; `failed` and `running` are its own."""
+        own, nested = self.steps, self.nested.steps
+        return StepCounts(
+            completed=own.completed + nested.completed,
+            reused=own.reused + nested.reused,
+            failed=own.failed,
+            running=own.running,
+            known=own.known + nested.known,
+        )
 
 
 class StepStatus(enum.Enum):

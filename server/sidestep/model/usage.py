@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
+
+from sidestep.model.abort import Aborted
+
+if TYPE_CHECKING:
+    from sidestep.model.abort import AbortReason
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -19,6 +26,22 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
             self.output_tokens + other.output_tokens,
             self.cost_micro_usd + other.cost_micro_usd,
         )
+
+    def minus(self, earlier: Usage) -> Usage:
+        """What was used since; `earlier` is a part of this."""
+        return Usage(
+            self.input_tokens - earlier.input_tokens,
+            self.output_tokens - earlier.output_tokens,
+            self.cost_micro_usd - earlier.cost_micro_usd,
+        )
+
+
+class AbortedWork(Aborted):
+    """Work was aborted that had used something by then."""
+
+    def __init__(self, reason: AbortReason, usage: Usage) -> None:
+        super().__init__(reason)
+        self.usage = usage
 
 
 class Spent(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sidestep.model.questions import Question
     from sidestep.model.run import Attention, Failure, Owner, RunResult
     from sidestep.model.transitions import RunEvent
+    from sidestep.model.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,16 @@ class Append:
     claim_epoch: int
     bodies: tuple[RunnerEvent, ...]
     outputs: dict[str, StepOutput] = field(default_factory=dict[str, StepOutput])
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What an execution of a step has used in all so far, before its outcome says it: counted without an event."""
+
+    run_id: str
+    claim_epoch: int
+    key: str
+    usage: Usage
 
 
 @dataclass(frozen=True)
@@ -175,4 +186,5 @@ class Recover:
 
 
 QuestionWrite = Ask | Answer | Withdraw
-Write = Begin | Claim | Reopen | Suspend | Append | Finish | Background | Interrupt | Release | Recover | QuestionWrite
+RootWrite = Claim | Background | Interrupt | Release | Recover
+Write = RootWrite | Begin | Reopen | Suspend | Append | Charge | Finish | QuestionWrite

@@ -2,7 +2,7 @@
 Which agents are configured for a workspace folder: by the session, by the project, by the user, in this order.
 
 Reads `.sidestep/config.toml` of a folder that is trusted and `config.toml` of the user; knows no program and starts
-none. The files are read again each time, so an edit holds from the next step on.
+none. The files are looked at each time and read again when they changed, so an edit holds from the next step on.
 
     default_agent = "claude"
 
@@ -43,9 +43,10 @@ from sidestep.model.errors import ScriptInvalid, ScriptNotFound, WorkspaceInvali
 from sidestep.scripts.folder import FolderKey, real_path
 from sidestep.scripts.near_names import did_you_mean
 from sidestep.scripts.source_file import read_source_file
+from sidestep.scripts.toml_lines import TomlLines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 # A longer file is no list of a few agents.
@@ -56,6 +57,8 @@ AGENTS_MAX = 200
 # Unknown settings of one table that are told; whoever has more knows by then.
 STRANGERS_TOLD_MAX = 10
 AGENT_NAME_CHARS_MAX = 100
+# Files whose content is remembered; more folders than this are not worked in at once.
+FILES_KNOWN_MAX = 100
 
 PROJECT_FILE = os.path.join(".sidestep", "config.toml")
 USER_FILE = "config.toml"
@@ -86,6 +89,8 @@ class _Source:
     permission_policy: PermissionPolicy | None = None
     permission_line: int | None = None
     problems: list[ConfigProblem] = field(default_factory=list[ConfigProblem])
+    # The file is there and could not be read, which may be over at the next look.
+    is_unread: bool = False
 
     @property
     def permission_where(self) -> str:
@@ -113,22 +118,53 @@ class AgentConfigReader:
     ) -> None:
         self._user_file = os.path.abspath(user_file)
         self._is_trusted = is_trusted
-        self._session = session or SessionAgents()
+        self._said = _session_source(session or SessionAgents())
+        # Path of a file -> what its entry was before it was read, and what it says.
+        self._known: dict[str, tuple[_Entry, _Source]] = {}
 
     def use_session(self, session: SessionAgents) -> None:
-        self._session = session
+        self._said = _session_source(session)
 
     def __call__(self, folder: str) -> AgentConfiguration:
         """What holds in the folder (an absolute path), now; never raises."""
-        sources = [_session_source(self._session)]
+        sources = [self._said]
         try:
             key = FolderKey.named(folder)
         except WorkspaceInvalid:
             key = None
         if key is not None and self._is_trusted(key):
-            sources.append(_project_source(key))
-        sources.append(_file_source(self._user_file, os.path.realpath(self._user_file)))
+            path = os.path.join(key.path, PROJECT_FILE)
+            sources.append(self._source(path, lambda: _project_source(key, path)))
+        user_file = self._user_file
+        sources.append(self._source(user_file, lambda: _file_source(user_file, os.path.realpath(user_file))))
         return _joined(sources)
+
+    def _source(self, path: str, read: Callable[[], _Source]) -> _Source:
+        """What a file says; one that did not change since it was read costs a look at its entry."""
+        entry = _entry_of(path)
+        known = self._known.get(path)
+        if known is not None and known[0] == entry:
+            return known[1]
+        source = read()
+        self._known.pop(path, None)
+        if entry is not None and not source.is_unread:
+            if len(self._known) >= FILES_KNOWN_MAX:
+                self._known.clear()
+            self._known[path] = entry, source
+        return source
+
+
+# Device, inode, size, and when content and entry changed (ns): no edit, replacement or move leaves all of them.
+_Entry = tuple[int, int, int, int, int]
+
+
+def _entry_of(path: str) -> _Entry | None:
+    """What the disk says of a file, through links; None when it says nothing."""
+    try:
+        entry = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns
 
 
 def _joined(sources: list[_Source]) -> AgentConfiguration:
@@ -169,8 +205,7 @@ def _session_source(session: SessionAgents) -> _Source:
     return source
 
 
-def _project_source(folder: FolderKey) -> _Source:
-    path = os.path.join(folder.path, PROJECT_FILE)
+def _project_source(folder: FolderKey, path: str) -> _Source:
     try:
         real = real_path(path)
     except (OSError, ValueError):
@@ -190,6 +225,7 @@ def _file_source(path: str, real: str) -> _Source:
     try:
         text = read_source_file(real, file=path, bytes_max=CONFIG_BYTES_MAX)
     except ScriptNotFound as error:
+        source.is_unread = True
         source.broken(None, f"it cannot be read: {error.why}", forbids=True)
         return source
     except ScriptInvalid as error:
@@ -215,11 +251,11 @@ def _file_source(path: str, real: str) -> _Source:
     except RecursionError:
         source.broken(None, "it is not TOML that can be read: it is nested too deeply", forbids=True)
         return source
-    _read_document(document, source, _Lines(text))
+    _read_document(document, source, TomlLines(text))
     return source
 
 
-def _read_document(document: dict[str, Any], source: _Source, lines: _Lines) -> None:
+def _read_document(document: dict[str, Any], source: _Source, lines: TomlLines) -> None:
     for name in _strangers(document, _TOP_LEVEL):
         message = f"there is no setting {name!r}.{did_you_mean(name, _TOP_LEVEL)} There are {', '.join(_TOP_LEVEL)}."
         if name == "policy":
@@ -238,7 +274,7 @@ def _read_document(document: dict[str, Any], source: _Source, lines: _Lines) -> 
     _read_permissions(document.get("permissions", {}), source, lines)
 
 
-def _read_agents(agents: dict[str, Any], source: _Source, lines: _Lines) -> None:
+def _read_agents(agents: dict[str, Any], source: _Source, lines: TomlLines) -> None:
     for count, (name, table) in enumerate(agents.items()):
         settings, setting, wrong = None, None, None
         if count >= AGENTS_MAX:
@@ -260,7 +296,7 @@ def _strangers(table: dict[str, Any], known: tuple[str, ...]) -> list[str]:
     return [name for name in table if name not in known][:STRANGERS_TOLD_MAX]
 
 
-def _read_permissions(permissions: Any, source: _Source, lines: _Lines) -> None:
+def _read_permissions(permissions: Any, source: _Source, lines: TomlLines) -> None:
     if not isinstance(permissions, dict):
         message = 'permissions is a table: write [permissions] and policy = "ask" below it'
         source.broken(lines.of((), "permissions"), message, forbids=True)
@@ -277,50 +313,6 @@ def _read_permissions(permissions: Any, source: _Source, lines: _Lines) -> None:
     for name in _strangers(table, ("policy",)):
         message = f"[permissions] has no setting {name!r}; there is policy"
         source.broken(lines.of(("permissions",), name), message, forbids=True)
-
-
-class _Lines:
-    """
-    Where settings stand in a TOML text, for messages.
-
-    tomllib does not tell, so the usual ways to write a table and a key are looked for; what is written otherwise gets
-    the nearest line that is found.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._lines = text.split("\n")
-
-    def of(self, table: tuple[str, ...], key: str | None = None) -> int | None:
-        """Line of a key in a table (the empty one: before any table), or of the table; None when neither is found."""
-        header = self._header(table) if table else 0
-        if key is not None and header is not None:
-            for number, line in self._below(header):
-                if re.match(rf"\s*{_name(key)}\s*[=.]", line):
-                    return number
-        if header:
-            return header
-        if key is not None and not table:
-            return self._header((key,)) or self._inline((key,))
-        return self._inline(table)
-
-    def _header(self, table: tuple[str, ...]) -> int | None:
-        dotted = r"\s*\.\s*".join(map(_name, table))
-        pattern = re.compile(rf"\s*\[\[?\s*{dotted}\s*[\].]")
-        return next((number for number, line in enumerate(self._lines, 1) if pattern.match(line)), None)
-
-    def _inline(self, names: tuple[str, ...]) -> int | None:
-        pattern = re.compile(rf"\s*(?:\w+\s*\.\s*)?{_name(names[-1])}\s*[=.]")
-        return next((number for number, line in enumerate(self._lines, 1) if pattern.match(line)), None)
-
-    def _below(self, header: int) -> Iterator[tuple[int, str]]:
-        for number, line in enumerate(self._lines[header:], header + 1):
-            if line.lstrip().startswith("["):
-                return
-            yield number, line
-
-
-def _name(name: str) -> str:
-    return rf"[\"']?{re.escape(name)}[\"']?"
 
 
 def _snaked(table: Mapping[str, Any]) -> dict[str, Any]:

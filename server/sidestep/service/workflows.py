@@ -16,21 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
 from sidestep.model.errors import (
-    AnswerInvalid,
     Draining,
-    InteractionNotPending,
     InvalidTransition,
     RequestCancelled,
-    RunNotFound,
     StartKeyConflict,
 )
-from sidestep.model.questions import encode_answer
 from sidestep.model.replay_key import canonical_json
-from sidestep.model.run import Attention, FailureCode, RunRecord, RunStatus, StepStatus, loads
+from sidestep.model.run import Attention, FailureCode, RunRecord, RunStatus, StepStatus
 from sidestep.model.transitions import RunEvent
-from sidestep.model.writes import Answer, Background
+from sidestep.model.writes import Background
 from sidestep.scripts.folder import FolderKey
 from sidestep.service.active_runs import ActiveRun, ActiveRuns
+from sidestep.service.answering import give_answer
 from sidestep.service.claims import Claims, program_of
 from sidestep.service.interrupting import Interrupting
 from sidestep.service.library import LibraryChildScripts, text_of_reference
@@ -39,13 +36,12 @@ from sidestep.service.recovery import Recovery
 from sidestep.service.requests import AnswerGiven, Interrupted, ResumeRequest, RetryRequest, Started, StartRequest
 from sidestep.service.waiting import Waiting
 from sidestep.service.watch_pace import WatchPace
-from sidestep.service.worktree_sweep import remove_deleted, sweep_patches, sweep_worktrees, tree_of
+from sidestep.service.worktree_sweep import WorktreeSweep, remove_deleted, tree_of
 
 if TYPE_CHECKING:
     from sidestep.engine.runner import RunnerParts
     from sidestep.model.abort import AbortSignal
     from sidestep.model.ports import IdSource, OwnerRegistry
-    from sidestep.model.questions import Question
     from sidestep.scripts.resolver import ResolvedScript
     from sidestep.service.library import Library
     from sidestep.service.live_outputs import LiveOutputs
@@ -90,7 +86,7 @@ class WorkflowService:
         )
         self._interrupting = Interrupting(parts.runner, self.runs, self._claims)
         self._patrol: asyncio.Task[None] | None = None
-        self._sweep: asyncio.Task[None] | None = None
+        self._sweep = WorktreeSweep(parts.runner.agents.worktrees, self.store, self._clock)
         # Runs that were found interrupted (crash) when the service opened.
         self.recovered: list[RunRecord] = []
 
@@ -103,13 +99,13 @@ class WorkflowService:
         """Recover what dead owners left (`recovered` says which runs were marked), then keep watching."""
         self.recovered = await self._recovery.recover_dead()
         self._patrol = asyncio.get_running_loop().create_task(self._recovery.patrol(), name="patrol")
-        self._sweep = asyncio.get_running_loop().create_task(self._swept(), name="worktree sweep")
+        self._sweep.begin()
 
     async def drain(self, reason: AbortReason) -> None:
         """Refuse starts, interrupt every run durably, wait for quiescence at most `drain_s`. Idempotent."""
-        for task in (self._patrol, self._sweep):
-            if task is not None:
-                task.cancel()
+        if self._patrol is not None:
+            self._patrol.cancel()
+        self._sweep.cancel()
         await self.runs.drain(self.runs.draining.signal.reason or reason)
 
     async def close(self, reason: AbortReason) -> None:
@@ -172,7 +168,7 @@ class WorkflowService:
             As `resume`, and ScriptNotFound, ScriptInvalid, ArgsInvalid for the current source.
         """
         # What the run left when it ended goes before it begins anew, not afterwards.
-        await self._after_sweep()
+        await self._sweep.finished()
         record = await self._continuable(request.run_id)
         if request.current_source:
             if record.is_active:
@@ -221,40 +217,13 @@ class WorkflowService:
         tree = await tree_of(self.store, run_id)
         await self.store.delete(run_id)
         # Two that remove the same would be in each other's way.
-        await self._after_sweep()
+        await self._sweep.finished()
         await remove_deleted(self._parts.runner.agents.worktrees, tree)
         return record
 
     async def answer(self, interaction_id: str, answer: Any, by: str) -> AnswerGiven:
-        """
-        Answer a question, whoever owns its run; the first durable answer wins (P7).
-
-        Args:
-            answer: A choice's id, a value that fits the question's schema, or text; JSON values.
-            by: Who answers, for people.
-
-        Raises:
-            InteractionNotPending: it was never asked, or nobody needs the answer any more.
-            AnswerInvalid: it is none of the choices, or does not fit the schema.
-        """
-        question = await self.store.read_question(interaction_id)
-        if question is None:
-            raise InteractionNotPending(interaction_id=interaction_id)
-        if not question.is_open:
-            return _answered_already(question)
-        runner = self._parts.runner
-        text, problems = encode_answer(question, answer, runner.schemas, runner.settings.step_output_bytes_max)
-        if problems:
-            raise AnswerInvalid(interaction_id=interaction_id, problems=problems)
-        try:
-            await self.store.write(Answer(question.run_id, interaction_id, text, by))
-        except RunNotFound as gone:
-            raise InteractionNotPending(interaction_id=interaction_id) from gone
-        except InteractionNotPending as late:
-            if late.recorded_json is None:
-                raise
-            return AnswerGiven(accepted=False, recorded=loads(late.recorded_json))
-        return AnswerGiven(accepted=True, recorded=answer)
+        """As `answering.give_answer`."""
+        return await give_answer(self._parts.runner, interaction_id, answer, by)
 
     async def trust(self, folders: list[FolderKey], *, trusted: bool, remember: bool) -> None:
         """Trust folders or withdraw it; withdrawing interrupts what runs there, or is about to."""
@@ -267,18 +236,6 @@ class WorkflowService:
                 await self._interrupting.stopped(active, reason)
             else:
                 active.controller.abort(reason)
-
-    async def _after_sweep(self) -> None:
-        """Wait until what ended runs had left at the start is removed."""
-        if self._sweep is not None:
-            await asyncio.wait({self._sweep})
-
-    async def _swept(self) -> None:
-        try:
-            await sweep_worktrees(self._parts.runner.agents.worktrees, self.store)
-            await sweep_patches(self._parts.runner.agents.worktrees, self.store, self._clock.now_ms())
-        except OSError as error:
-            log.warning("what ended runs left of worktrees cannot be removed: %s", error)
 
     async def health(self) -> dict[str, Any]:
         """`{"activeRuns", "storePath", "storeBytes", "storeId"}`."""
@@ -378,16 +335,6 @@ class WorkflowService:
             auto_resume=request.auto_resume,
             versions=self._parts.versions,
         )
-
-
-def _answered_already(question: Question) -> AnswerGiven:
-    """
-    Raises:
-        InteractionNotPending: nor will it be: it was withdrawn.
-    """
-    if question.answer_json is None:
-        raise InteractionNotPending(interaction_id=question.interaction_id)
-    return AnswerGiven(accepted=False, recorded=question.answer)
 
 
 def _require_root(record: RunRecord) -> None:

@@ -8,18 +8,20 @@ unless it is nested and its tree has ended. Patches stay until their run is dele
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
+from sidestep.engine.ended import has_ended
 from sidestep.model.errors import RunNotFound, StoreFault
 from sidestep.model.ports import RunFilter
-from sidestep.model.run import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sidestep.model.agents import Worktrees
-    from sidestep.model.ports import RunStore
+    from sidestep.model.ports import Clock, RunStore
 
 log = logging.getLogger("sidestep.service")
 
@@ -28,19 +30,39 @@ PATCH_AGE_S = 24 * 60 * 60
 _PAGE = 1000
 
 
+class WorktreeSweep:
+    """The sweep of one process, once at its start, beside everything else."""
+
+    def __init__(self, worktrees: Worktrees, store: RunStore, clock: Clock) -> None:
+        self._worktrees = worktrees
+        self._store = store
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._swept(), name="worktree sweep")
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def finished(self) -> None:
+        """Wait until what ended runs had left at the start is removed."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def _swept(self) -> None:
+        try:
+            await sweep_worktrees(self._worktrees, self._store)
+            await sweep_patches(self._worktrees, self._store, self._clock.now_ms())
+        except OSError as error:
+            log.warning("what ended runs left of worktrees cannot be removed: %s", error)
+
+
 async def sweep_worktrees(worktrees: Worktrees, store: RunStore) -> None:
     """Look at every run that has some; one that cannot be read keeps them."""
     for run_id in await worktrees.run_ids():
-        try:
-            record = await store.read(run_id)
-            root = record if record.is_root else await store.read(record.root_run_id)
-            is_over = record.status in TERMINAL or root.status in TERMINAL
-        except RunNotFound:
-            is_over = True
-        except StoreFault:
-            continue
-        if is_over:
-            await worktrees.remove_run(run_id)
+        await worktrees.remove_run(run_id, partial(has_ended, store, run_id))
 
 
 async def sweep_patches(worktrees: Worktrees, store: RunStore, now_ms: int) -> None:
@@ -76,7 +98,11 @@ async def remove_deleted(worktrees: Worktrees, run_ids: Iterable[str]) -> None:
     """Remove everything that deleted runs left; what cannot be removed is logged, and tried again at the next start."""
     for run_id in run_ids:
         try:
-            await worktrees.remove_run(run_id)
+            await worktrees.remove_run(run_id, _gone)
             await worktrees.forget_patches(run_id)
         except OSError as error:
             log.warning("%s is deleted, and its worktrees and patches cannot be removed: %s", run_id, error)
+
+
+async def _gone() -> bool:
+    return True

@@ -13,33 +13,21 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from msgspec.structs import replace as replace_record
-
-from sidestep.model.errors import InvalidTransition, RunNotFound, StoreUnavailable
+from sidestep.model.errors import StoreUnavailable
 from sidestep.model.events import JournalEvent, decode_body
-from sidestep.model.journal import created, decide
-from sidestep.model.nested import created_under, stopped_with_root
 from sidestep.model.ports import Committed, Deleted, Page
-from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import RunResult
-from sidestep.model.writes import QuestionWrite, StepOutput
+from sidestep.model.writes import StepOutput
 from sidestep.store.faults import closed_store
 from sidestep.store.listeners import Listeners
-from sidestep.store.memory_journal import (
-    MemoryJournal,
-    StoredRun,
-    list_place,
-    matches_filter,
-    open_questions,
-    put_decision,
-    withdraw_questions,
-)
+from sidestep.store.memory_journal import MemoryJournal, StoredRun, list_place, matches_filter, open_questions
+from sidestep.store.memory_transaction import MemoryTransaction
 from sidestep.store.outputs import damaged_output, exceeds_utf8
 from sidestep.store.paging import run_cursor, run_place, step_place
 from sidestep.store.queries import damaged_source
 from sidestep.store.results import result_text
-from sidestep.store.transaction import Applied, require_deletable
+from sidestep.store.transaction import Applied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -74,6 +62,7 @@ class InMemoryRunStore:
         self._is_open = True
         self._is_watching = False
         self._kept: dict[str, str] = {}
+        self._changes = MemoryTransaction(self.journal, self._kept)
         # Other stores' commits that were not told yet.
         self._inbox: list[Committed | Deleted] = []
 
@@ -235,10 +224,7 @@ class InMemoryRunStore:
 
     def _run(self, run_id: str) -> StoredRun:
         self._require_usable()
-        run = self.journal.runs.get(run_id)
-        if run is None:
-            raise RunNotFound(run_id=run_id)
-        return run
+        return self._changes.run(run_id)
 
     def _enqueue(self, apply: Callable[[int], Applied], answer: asyncio.Future[Any]) -> None:
         if not self._is_open:
@@ -294,104 +280,16 @@ class InMemoryRunStore:
         for told in inbox:
             self._listeners.tell(told)
 
+    # What is applied, each in one piece; a test may look at it, or do the same elsewhere.
+
     def _create(self, record: RunRecord, source: str) -> Applied:
-        for run in self.journal.runs.values():
-            taken = run.record
-            if record.start_key is not None and (taken.folder, taken.start_key) == (record.folder, record.start_key):
-                return Applied((taken, False))
-        assert hash_text(source) == record.source_hash, "a run is stored with the source its row names"
-        existing = self.journal.runs.get(record.run_id)
-        if record.is_root:
-            assert existing is None, "a run's id is new"
-            decision = created(record)
-        elif existing is not None:
-            return Applied((existing.record, False))
-        else:
-            decision = created_under(record, self._run(record.root_run_id).record)
-        run = StoredRun(decision.record)
-        put_decision(run, decision)
-        self._keep_source(source)
-        self.journal.runs[record.run_id] = run
-        return Applied((decision.record, True), (Committed(decision.record, decision.events),))
+        return self._changes.create(record, source)
 
     def _write(self, write: Write, now_ms: int) -> Applied:
-        run = self._run(write.run_id)
-        record = run.record
-
-        def step(key: str) -> StepRecord | None:
-            return run.steps[key][1] if key in run.steps else None
-
-        root = record if record.is_root else self._run(record.root_run_id).record
-        if isinstance(write, QuestionWrite):
-            decision = decide_question(record, root, write, run.questions.get(write.interaction_id), now_ms)
-        else:
-            decision = decide(record, root, write, step, now_ms)
-        if decision.record == record and not decision.events:
-            return Applied(record)
-        for one in decision.steps:
-            name = one.output_file
-            if name is not None and name not in self.journal.outputs:
-                # Deleted with its last user since it was kept.
-                if name not in self._kept:
-                    raise damaged_output(name)
-                self.journal.outputs[name] = self._kept[name]
-        put_decision(run, decision)
-        others: list[Committed] = []
-        counted = root
-        if decision.finishes_step:
-            counted = replace_record(counted, automatic_resumes=0)
-        pending = decision.pending
-        if decision.withdraws_questions:
-            withdrawn = withdraw_questions(self.journal, decision.record)
-            pending -= sum(withdrawn.values())
-            others += [self._counted(run_id, pending=0) for run_id in withdrawn if run_id != record.run_id]
-        if not record.is_root:
-            counted = replace_record(counted, pending=counted.pending + pending)
-            if counted != root:
-                self._run(root.run_id).record = counted
-                others.append(Committed(counted, ()))
-        if decision.stops_members:
-            others += self._stop_members(decision.record, now_ms)
-        return Applied(decision.record, (Committed(decision.record, decision.events), *others))
-
-    def _counted(self, run_id: str, pending: int) -> Committed:
-        run = self._run(run_id)
-        run.record = replace_record(run.record, pending=pending)
-        return Committed(run.record, ())
-
-    def _stop_members(self, root: RunRecord, now_ms: int) -> list[Committed]:
-        """Stop every nested run of the tree that is active."""
-        stopped: list[Committed] = []
-        for run in self.journal.runs.values():
-            member = run.record
-            if member.root_run_id == root.run_id and not member.is_root and member.is_active:
-                decision = stopped_with_root(member, root, now_ms)
-                put_decision(run, decision)
-                stopped.append(Committed(decision.record, decision.events))
-        return stopped
+        return self._changes.write(write, now_ms)
 
     def _keep_source(self, source: str) -> str:
-        digest = hash_text(source)
-        self.journal.sources.setdefault(digest, source)
-        return digest
+        return self._changes.keep_source(source)
 
     def _delete(self, run_id: str) -> Applied:
-        record = self._run(run_id).record
-        if record.root_run_id != run_id:
-            raise InvalidTransition(
-                run_id=run_id,
-                status=record.status.value,
-                why="only the root of a tree can be deleted",
-                root_run_id=record.root_run_id,
-            )
-        runs = self.journal.runs
-        tree = [run for run in runs.values() if run.record.root_run_id == run_id]
-        require_deletable(run_id, record.status, is_owned=record.owner is not None)
-        for run in tree:
-            del runs[run.record.run_id]
-            self.journal.results.pop(run.record.run_id, None)
-        gone = {step.output_file for run in tree for _, step in run.steps.values() if step.output_file}
-        used = {step.output_file for run in runs.values() for _, step in run.steps.values()}
-        for name in gone - used:
-            self.journal.outputs.pop(name, None)
-        return Applied(None, (Deleted(run_id, record.folder),))
+        return self._changes.delete(run_id)

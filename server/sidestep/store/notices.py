@@ -25,14 +25,19 @@ class Notices:
         self._connection = connection
         # Number of the transaction's last notice, 0 without one.
         self.last = 0
+        # Rows whose change this transaction has told: readers see the last state of each.
+        self._changed: set[str] = set()
 
     def begin(self) -> None:
         """A transaction has begun."""
         self.last = 0
+        self._changed.clear()
 
     def row_changed(self, run_id: str) -> None:
-        """The run's row has changed, and no event says so."""
-        self._add(run_id, None)
+        """The run's row has changed, and no event says so; told once a transaction."""
+        if run_id not in self._changed:
+            self._changed.add(run_id)
+            self._add(run_id, None)
 
     def deleted(self, run_id: str, folder: str) -> None:
         """A root run of `folder` is gone with its tree."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from sidestep.model.errors import DataDamaged, InvalidTransition, RunNotFound, StoreUnavailable
 from sidestep.model.journal import created, decide
-from sidestep.model.nested import created_under, stopped_with_root
+from sidestep.model.nested import created_under, stopped_with_root, with_nested
 from sidestep.model.ports import Committed, Deleted
 from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
@@ -188,6 +188,7 @@ class Tables:
                 told += self._uncounted(member)
         if not record.is_root:
             counted = replace(counted, pending=max(0, counted.pending + pending))
+            counted = with_nested(counted, record, decision.record)
             if counted != root:
                 told.append(self._changed(counted))
         return told

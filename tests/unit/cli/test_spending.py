@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -11,10 +13,14 @@ from sidestep.cli.card import RunCard
 from sidestep.cli.plain import PlainLines
 from sidestep.cli.run_view import RunView
 from sidestep.cli.spending import kept_text, usage_text
+from sidestep.model.run import NestedSums, StepCounts
 from sidestep.model.usage import Spent, Usage
-from sidestep_protocol import runs
 from tests.support.fake_clock import FakeClock
+from tests.support.service_harness import Harness
 from tests.unit.cli.wire_events import BEGAN_MS, Events
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEPT = Spent(12 * 60_000, Usage(20_000, 400, 3_100_000))
 SAVED = "4 of 7 steps kept, 12 min and $3.10 not spent again"
@@ -46,27 +52,26 @@ def test_what_was_used(usage: Usage, text: str) -> None:
     assert usage_text(usage) == text
 
 
-def gone_on() -> tuple[RunView, Events]:
-    """A run that goes on with four finished steps, and does three more."""
+async def gone_on(tmp_path: Path) -> tuple[RunView, Events]:
+    """A run that went on with two steps of its own and two of nested runs."""
+    async with Harness(tmp_path) as h:
+        record = await h.completed("async def main():\n    return 1\n")
     view, events = RunView("x"), Events()
-    view.seed_spending(4, KEPT, KEPT.usage)
-    more = runs.Usage(input_tokens=1000, output_tokens=100, cost_usd=0.25)
+    nested = NestedSums(StepCounts(completed=2, reused=2, known=4), Usage(10_000, 200, 1_000_000))
+    steps = StepCounts(completed=3, reused=2, known=3)
+    used = Usage(13_000, 500, 2_850_000)
+    view.spent(msgspec.structs.replace(record, steps=steps, usage=used, kept=KEPT, nested=nested))
     view.take(events.status("running"))
-    for step_id, status in (("e", "completed"), ("f", "failed"), ("g", "completed")):
-        view.take(events.step(step_id, "started"))
-        view.take(events.step(step_id, status, usage=more))
     return view, events
 
 
-def test_the_view_adds_up_what_events_say() -> None:
-    """Failed steps cost, too; cents are exact."""
-    view, _ = gone_on()
-    assert view.usage == Usage(23_000, 700, 3_850_000)
+async def test_the_view_has_the_sums_of_the_whole_tree(tmp_path: Path) -> None:
+    view, _ = await gone_on(tmp_path)
     assert view.spending == [SAVED, "23,000 tokens in, 700 out, $3.85 used"]
 
 
-def test_the_card_says_it() -> None:
-    view, _ = gone_on()
+async def test_the_card_says_it(tmp_path: Path) -> None:
+    view, _ = await gone_on(tmp_path)
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=90, height=40, color_system=None, highlight=False)
     console.print(RunCard(view, console, FakeClock(BEGAN_MS)).draw())
@@ -74,13 +79,15 @@ def test_the_card_says_it() -> None:
     assert "$3.85 used" in stream.getvalue()
 
 
-def test_plain_lines_say_it_once_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    view, events = gone_on()
+async def test_plain_lines_say_it_once_at_the_end(tmp_path: Path) -> None:
+    view, events = await gone_on(tmp_path)
     stream = io.StringIO()
     lines = PlainLines(view, stream)
     lines.take(events.log("nearly"))
-    assert "spent" not in stream.getvalue()
+    lines.close()
+    assert "spent" not in stream.getvalue(), "closed for a question"
     lines.take(events.status("completed"))
+    lines.close()
     assert stream.getvalue().splitlines()[1:] == [
         "run    x completed",
         f"spent  {SAVED}",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sidestep.executors.apply_patch import ApplyPatchExecutor
 from sidestep.executors.git import Git
 from sidestep.executors.patches import Patches
+from sidestep.executors.run_removals import RunRemovals
 from sidestep.executors.worktrees import Worktrees
 from sidestep.model.abort import AbortController, AbortSignal
 from sidestep.model.execution import StepOutcome, StepRequest
@@ -79,7 +80,7 @@ class Isolation:
         """As a new process would."""
         self.git = Git(self.environ, sleep)
         self.worktrees = Worktrees(self.state, self.git, **limits)
-        self.patches = Patches(self.state, self.git)
+        self.patches = Patches(self.state, self.git, RunRemovals(self.state / "locks", self.git.sleep))
         self.executor = ApplyPatchExecutor(self.patches)
 
     @property

@@ -149,8 +149,30 @@ async def test_files_are_read_and_written_below_the_folder_only(bench: AgentBenc
     assert outside.text.startswith("refused: ")
     assert "secret" not in outside.text.replace("/secret", "")
     new = bench.folder / "below" / "new.txt"
+    bench.permission = "once"
     assert (await bench.reply("well_behaved", "--write", str(new), "--answer", "text")).text == "written"
     assert new.read_text() == "text"
+    assert [asked.title for asked in bench.asked] == [f"write {new}"]
+
+
+async def test_a_file_that_may_not_be_written_is_not(bench: AgentBench) -> None:
+    """The policy on permissions is that for all an agent asks for; outside its folder nobody is even asked."""
+    new, outside = bench.folder / "new.txt", bench.folder.parent / "new.txt"
+    bench.permission = "no"
+    assert (await bench.reply("well_behaved", "--write", str(new))).text == f"refused: writing {new} is not permitted"
+    assert not new.exists()
+    bench.asked.clear()
+    bench.permission = "once"
+    reply = await bench.reply("well_behaved", "--write", str(outside))
+    assert "lies outside" in (reply.text or "")
+    assert (outside.exists(), bench.asked) == (False, [])
+
+
+async def test_a_turn_that_failed_was_paid_for_all_the_same(bench: AgentBench) -> None:
+    async with bench.opened("well_behaved", "--usage", "0.25", "--stop-reason", "max_tokens") as session:
+        with pytest.raises(AgentFailed) as failed:
+            await session.prompt("hello", AbortController().signal)
+    assert failed.value.usage == Usage(20, 10, 250_000)
 
 
 async def test_a_session_is_loaded_where_the_agent_has_it(bench: AgentBench, tmp_path: Path) -> None:

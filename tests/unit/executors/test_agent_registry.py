@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import tomllib
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from sidestep.executors.acp_agent import AcpAgent
 from sidestep.executors.agent_command import AgentCommand
@@ -15,8 +14,7 @@ from sidestep.executors.agent_registry import AgentRegistry, no_host
 from sidestep.executors.cli_agent import CliAgent
 from sidestep.model.abort import AbortController
 from sidestep.model.agent_settings import AgentConfiguration, AgentSettings, ConfiguredAgent, parse_agent
-from sidestep.model.agents import AgentFailed
-from sidestep.model.run import FailureCode
+from sidestep.scripts.agent_config import AgentConfigReader
 from sidestep.settings import Settings
 
 from .conftest import RecordingLedger
@@ -24,6 +22,8 @@ from .test_cli_agent import CliAgents
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from sidestep.model.agents import Agent, Agents, AgentSession, AgentTask
 
@@ -71,8 +71,9 @@ class Registered:
         self.configuration = AgentConfiguration(agents)
 
     def find(self, name: str) -> Agent:
-        assert self.agents.why_not(name, "/work") is None
-        return self.agents.find(name, "/work")
+        agent = self.agents.find(name, "/work")
+        assert not isinstance(agent, str), agent
+        return agent
 
 
 CLI = {"kind": "cli", "command": "x", "args": ["-p"], "env": {"A": "1"}, "cwd": "below"}
@@ -119,21 +120,56 @@ def test_an_unknown_agent_is_told_before_any_work() -> None:
     """P1."""
     registered = Registered()
     registered.configure(mine=CLI)
-    why = registered.agents.why_not("mien", "/work")
-    assert why is not None
+    why = registered.agents.find("mien", "/work")
+    assert isinstance(why, str)
     assert "Did you mean 'mine'?" in why
-    assert registered.agents.why_not(None, "/work") is None
+    assert not isinstance(registered.agents.find(None, "/work"), str)
 
 
-async def test_an_agent_that_went_away_since_it_was_checked_says_so_when_it_is_opened(tmp_path: Path) -> None:
+def test_a_host_that_went_away_is_told() -> None:
     registered = Registered(HostAgent)
-    assert registered.agents.why_not("host", "/work") is None
+    registered.find("host")
     registered.host = None
-    agent = registered.agents.find("host", "/work")
-    with pytest.raises(AgentFailed) as failed:
-        await agent.open(CliAgents(tmp_path).task(), AbortController().signal)
-    assert failed.value.failure.code is FailureCode.INFRASTRUCTURE
-    assert "no host is connected" in failed.value.failure.message
+    why = registered.agents.find("host", "/work")
+    assert isinstance(why, str)
+    assert "no host is connected" in why
+
+
+def test_steps_that_ask_for_agents_do_not_parse_the_configuration_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 5: an unchanged file is not parsed at all, an edited one once."""
+    parsed: list[str] = []
+    loads = tomllib.loads
+
+    def counted(text: str) -> dict[str, Any]:
+        parsed.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", counted)
+    text = '[agents.mine]\nkind = "cli"\ncommand = "one"\n'
+    project, user = tmp_path / ".sidestep" / "config.toml", tmp_path / "config.toml"
+    project.parent.mkdir()
+    project.write_text(text, encoding="utf-8")
+    user.write_text(text, encoding="utf-8")
+    reader = AgentConfigReader(user, lambda _: True)
+    registry = AgentRegistry(reader, no_host, Settings(), RecordingLedger(), {"PATH": "/nowhere"}, asyncio.sleep)
+
+    def command() -> str:
+        agent = registry.find("mine", str(tmp_path))
+        assert isinstance(agent, CliAgent)
+        return agent.launch.command
+
+    assert command() == "one"
+    assert len(parsed) == 2, "both files, when they are first asked for"
+    assert [command() for _ in range(5)] == ["one"] * 5
+    assert len(parsed) == 2
+    project.write_text(text.replace("one", "two"), encoding="utf-8")
+    assert [command() for _ in range(5)] == ["two"] * 5
+    assert len(parsed) == 3
+    project.unlink()
+    assert command() == "one"
+    assert len(parsed) == 3
 
 
 async def test_an_agent_from_the_registry_does_a_turn(tmp_path: Path) -> None:
@@ -149,6 +185,8 @@ async def test_an_agent_from_the_registry_does_a_turn(tmp_path: Path) -> None:
         asyncio.sleep,
     )
     signal = AbortController().signal
-    session = await registry.find(None, str(tmp_path)).open(agents.task(), signal)
+    agent = registry.find(None, str(tmp_path))
+    assert not isinstance(agent, str)
+    session = await agent.open(agents.task(), signal)
     assert (await session.prompt("and the prompt", signal)).text == "set\nand the prompt"
     await session.close()

@@ -102,13 +102,17 @@ def test_the_empty_patch_is_no_file(patches: PatchFolder) -> None:
     assert patches.read(empty) == b""
 
 
+async def ended() -> bool:
+    return True
+
+
 async def test_patches_of_a_run_stay_until_it_is_deleted(tmp_path: Path) -> None:
     """With the end of the run its worktrees go, and not its patches."""
     isolation = Isolation(tmp_path)
     isolation.repository.commit("Ada", {"kept.txt": b"kept\n"})
     patch = await isolation.patch_of({"new.txt": b"new\n"})
     port = StepWorktrees(isolation.state, isolation.git)
-    await port.remove_run(RUN)
+    await port.remove_run(RUN, ended)
     assert await port.patch_run_ids() == [RUN]
     assert is_there(PatchFolder(isolation.state / "patches"), patch.patch_id)
     await port.forget_patches(RUN)

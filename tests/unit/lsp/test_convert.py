@@ -41,10 +41,3 @@ async def test_only_a_terminal_status_carries_what_the_run_used(tmp_path: Path, 
 
 def test_time_that_was_kept_needs_no_agent() -> None:
     assert plain(convert.kept(Spent(40))) == {"durationMs": 40}
-
-
-@pytest.mark.parametrize("micro_usd", [1, 333_333, 10_000_001, 123_456_789_012])
-def test_money_comes_back_as_it_went(micro_usd: int) -> None:
-    told = convert.usage(Usage(1, 2, micro_usd))
-    assert told is not msgspec.UNSET
-    assert convert.used(told) == Usage(1, 2, micro_usd)

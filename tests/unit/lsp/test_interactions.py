@@ -317,6 +317,9 @@ async def test_w25_an_answer_that_does_not_fit_is_told_and_asked_for_again_so_of
             told = (await client.count("window/showMessage", number))[-1]
             assert told["type"] == 2
             assert told["message"].startswith("test: the answer was not taken: ")
+            if wrong in ({"answer": "maybe"}, {"answer": {"deep": [1]}}):
+                expected = "test: the answer was not taken: it is none of the choices: 'yes', 'no'."
+                assert told["message"].startswith(expected)
         assert f"sidestep runs answer {RUN}" in told["message"]
         await settled(h)
         assert len(client.asked) == TRIES_MAX
@@ -468,6 +471,24 @@ async def test_no_more_than_so_many_stand_before_a_client_and_the_others_follow(
         await asking(client, SHOWN_MAX + 1)
         await settled(h)
         assert len(client.asked) == SHOWN_MAX + 1
+        await h.service.interrupt(RUN, by="person")
+
+
+@pytest.mark.slow
+async def test_what_a_person_declined_takes_no_place_of_what_is_still_to_be_asked(tmp_path: Path) -> None:
+    """It stays open, and is not asked of this client again."""
+    async with Harness(tmp_path) as h:
+        client = Client(h).begin()
+        h.start(MANY, args={"count": SHOWN_MAX + 2})
+        await client.count("workflow/interact", SHOWN_MAX)
+        await h.reached(RUN, lambda record: record.pending == SHOWN_MAX + 2)
+        client.reply(None)
+        await asking(client, SHOWN_MAX + 1)
+        client.reply(error={"code": -32601, "message": "no"})
+        asked = [await asking(client, number) for number in range(1, SHOWN_MAX + 3)]
+        await settled(h)
+        assert len({each["interactionId"] for each in asked}) == len(client.asked) == SHOWN_MAX + 2
+        assert (await h.store.read(RUN)).pending == SHOWN_MAX + 2
         await h.service.interrupt(RUN, by="person")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from dataclasses import fields
@@ -366,3 +367,38 @@ def test_settings_over_a_preset_replace_whole_settings() -> None:
     preset = AgentSettings(kind="cli", command="x", args=("a", "b"), env=(("A", "1"),), concurrency=2)
     own = AgentSettings(args=("c",), concurrency=1)
     assert own.over(preset) == AgentSettings(kind="cli", command="x", args=("c",), env=(("A", "1"),), concurrency=1)
+
+
+def test_one_reader_sees_every_change_of_a_file(configured: Configured) -> None:
+    """What was read is remembered as long as the file stays what it was: size, times, inode."""
+    reader = AgentConfigReader(configured.user, lambda _: True)
+
+    def policy() -> PermissionPolicy | None:
+        return reader(str(configured.folder)).permission_policy
+
+    assert policy() is None
+    configured.user.write_text('permissions = {policy = "ask"}\n', encoding="utf-8")
+    assert policy() is PermissionPolicy.ASK
+    times = configured.user.stat()
+    other = configured.user.with_suffix(".new")
+    other.write_text('permissions = {policy= "deny"}\n', encoding="utf-8")
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.replace(other, configured.user)
+    assert configured.user.stat().st_size == times.st_size
+    assert policy() is PermissionPolicy.DENY, "another file of the same size and time"
+    configured.user.unlink()
+    assert policy() is None
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = AgentConfigReader(configured.user, lambda _: True)
+    configured.user.write_text('permissions = {policy = "allow"}\n', encoding="utf-8")
+    opened = os.open
+
+    def refuse(*args: Any, **options: Any) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert reader(str(configured.folder)).permission_policy is PermissionPolicy.DENY
+    monkeypatch.setattr(os, "open", opened)
+    assert reader(str(configured.folder)).permission_policy is PermissionPolicy.ALLOW
