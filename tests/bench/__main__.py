@@ -1,98 +1,85 @@
 """
-`make bench`: what Sidestep costs, as ratios to what the same machine and disk do in the same run.
+`make bench`: how Sidestep stands against what a user would pick instead, and against what the disk can do.
 
-Every figure is a ratio of medians taken side by side; a lone time would say more about the machine than about us.
+Every figure is a ratio of medians taken side by side, or a size; a lone time would say more about the machine than
+about us. A whole run writes `results.json` and what is made from it: `RESULTS.md` and `cost.svg`.
 
-Options: `--json` prints one JSON object instead of the table; `--only WORD` measures what has WORD in its name;
-`--without node` leaves node out of the comparison of the wire, where it cannot be had.
-
-Exit code 1: a peer to compare with cannot be installed. An aim that is missed is told in the table only.
+Options: see `--help`. Exit code 1: a peer to compare with cannot be installed. An aim that is missed is told in the
+report only.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import platform
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tests.bench.cancel_cost import measure_cancel_cost
-from tests.bench.language_cost import measure_language_cost
-from tests.bench.listing import measure_listing
-from tests.bench.long_run import measure_long_run
-from tests.bench.pickup import measure_pickup
-from tests.bench.resume_cost import measure_resume_cost
-from tests.bench.row import verdict
-from tests.bench.sequential_steps import measure_sequential_steps
-from tests.bench.start_latency import measure_start_latency
-from tests.bench.wire_peers import NODE, PeerMissing, WirePeers
-from tests.bench.wire_start import measure_wire_memory, measure_wire_start
-from tests.bench.wire_traffic import measure_wire_notifications, measure_wire_pipelined, measure_wire_round_trip
+import msgspec
+
+from tests.bench import engine_environments as engines
+from tests.bench.floor import CommitFloor
+from tests.bench.measuring import Measuring
+from tests.bench.plan import DEFAULT, QUICK
+from tests.bench.results import RESULTS, Results, read_results, write_results
+from tests.bench.views import render
+from tests.bench.wire_peers import NODE, PeerMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    Rows = Awaitable[list[dict[str, Any]]]
-
-MEASURES: Sequence[Callable[[Path], Rows]] = (
-    measure_sequential_steps,
-    measure_long_run,
-    measure_start_latency,
-    measure_resume_cost,
-    measure_cancel_cost,
-    measure_pickup,
-    measure_listing,
-    measure_language_cost,
-)
-WIRE_MEASURES: Sequence[Callable[[WirePeers], Rows]] = (
-    measure_wire_start,
-    measure_wire_memory,
-    measure_wire_round_trip,
-    measure_wire_pipelined,
-    measure_wire_notifications,
-)
+PEERS = (*engines.PEERS, NODE)
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="What Sidestep costs, as ratios.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.add_argument("--only", default="", metavar="WORD", help="measure what has WORD in its name")
-    parser.add_argument("--without", action="append", default=[], choices=[NODE], help="compare without this peer")
+    parser.add_argument("--only", default="", metavar="WORD", help="measure what has WORD in its name; writes no file")
+    parser.add_argument("--without", action="append", default=[], choices=PEERS, help="compare without this peer")
+    parser.add_argument("--quick", action="store_true", help="one tiny workload of ours, to see that it runs")
+    parser.add_argument("--long", action="store_true", help="also 50,000 steps in ten minutes or more")
+    parser.add_argument("--json", action="store_true", help="print the raw results instead of the report")
+    parser.add_argument("--render", action="store_true", help="measure nothing: write the report from results.json")
     return parser.parse_args(arguments)
 
 
-async def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
-    with tempfile.TemporaryDirectory(prefix="sidestep-bench-") as name:
-        folder = Path(name)
-        measures = [measure for measure in MEASURES if options.only in measure.__name__]
-        of_the_wire = [measure for measure in WIRE_MEASURES if options.only in measure.__name__]
-        try:
-            # Whether the peers can be had is known before anything is measured.
-            peers = WirePeers(folder, without=frozenset(options.without)) if of_the_wire else None
-        except PeerMissing as missing:
-            print(f"{missing}\nTo go on without it: make bench ARGS='--without node'", file=sys.stderr)
-            return 1
-        rows = [each for measure in measures for each in await measure(folder)]
-        if peers is not None:
-            rows += [each for measure in of_the_wire for each in await measure(peers)]
-    versions = {name: version(name) for name in ("pydantic-monty-client", "msgspec", "pygls")}
-    if options.json:
-        print(json.dumps({"machine": platform.platform(), "versions": versions, "rows": rows}))
+    if options.render:
+        render(read_results(), RESULTS.parent)
         return 0
-    print(f"{platform.platform()}, Python {platform.python_version()}, {versions}\n")
-    width, floor_width = (max((len(row[name]) for row in rows), default=0) for name in ("what", "floor"))
-    for row in rows:
-        ratio = f"{row['ratio']:6.2f} x {row['floor']:<{floor_width}}"
-        spread = f"{row['low']:.2f}-{row['high']:.2f}"
-        print(f"{row['what']:<{width}}  {ratio} {spread:>12}  n={row['n']:<5} {verdict(row)}")
+    with tempfile.TemporaryDirectory(prefix="sidestep-bench-", ignore_cleanup_errors=True) as name:
+        try:
+            results = _measured(options, Path(name))
+        except PeerMissing as missing:
+            print(f"{missing}\nTo go on without it: make bench ARGS='--without NAME'", file=sys.stderr)
+            return 1
+    if not (options.quick or options.only or options.without):
+        write_results(results)
+        render(read_results(), RESULTS.parent)
+        print(f"Written: {RESULTS.name}, RESULTS.md and cost.svg in tests/bench.", file=sys.stderr)
+    print(msgspec.json.encode(results).decode() if options.json else render(results))
     return 0
 
 
+def _measured(options: argparse.Namespace, folder: Path) -> Results:
+    plan = QUICK if options.quick else DEFAULT
+    peers = () if options.quick else tuple(name for name in engines.PEERS if name not in options.without)
+    ours = (engines.SERVICE,) if options.quick else engines.OURS
+    floor = CommitFloor(folder)
+    try:
+        measuring = Measuring(folder, floor, plan, options.only, [*ours, *peers], frozenset(options.without))
+        measuring.install(with_wire=not options.quick)
+        measuring.compare()
+        if options.long:
+            measuring.run_long()
+        if not options.quick:
+            asyncio.run(measuring.measure_alone())
+    finally:
+        floor.close()
+    return measuring.results
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidestep.lsp.bridge import PyglsBridge
 from sidestep.lsp.connection import Connection, ConnectionParts
@@ -13,10 +13,14 @@ from sidestep.scripts.folder import FolderKey
 from sidestep_protocol.framing import encode_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sidestep.app import Application
     from sidestep.rpc.transport import Lane
+
+
+T = TypeVar("T")
 
 
 class Answers:
@@ -35,6 +39,10 @@ class Answers:
         if waiting is not None:
             waiting.set_result(message)
         return True
+
+    def gather(self, work: Callable[[T], object], argument: T) -> None:
+        """Nothing is held back, so nothing has to be sent together."""
+        work(argument)
 
     async def room(self) -> None:
         """There is always room."""
@@ -69,7 +77,9 @@ def connected(app: Application, answers: Answers) -> Connection:
         return None
 
     async def load() -> WorkflowParts:
-        return WorkflowParts(app.service, lambda: app.opened, app.library, lambda offer: None, lambda folder: ())
+        return WorkflowParts(
+            app.service, lambda: app.opened, app.library, lambda offer: None, lambda folder: (), lambda folder: ()
+        )
 
     parts = ConnectionParts(
         stored_id=no_stored_id,

@@ -58,10 +58,10 @@ class BenchService:
 
 
 @asynccontextmanager
-async def bench_service(folder: Path) -> AsyncGenerator[BenchService]:
-    """A service whose store stands in `folder`."""
+async def bench_service(folder: Path, settings: Settings | None = None) -> AsyncGenerator[BenchService]:
+    """A service whose store stands in `folder`; `settings` None for the product's own."""
     executor = FreeExecutor()
-    app = Application(Settings(), folder / "bench.db", os.environ, executors={"command": executor})
+    app = Application(settings or Settings(), folder / "bench.db", os.environ, executors={"command": executor})
     workspace = FolderKey.existing(str(folder))
     app.library.trust_for_session([workspace])
     try:

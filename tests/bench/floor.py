@@ -31,5 +31,18 @@ class CommitFloor:
             times.append(time.perf_counter() - began)
         return times
 
+    def measure_groups(self, rows: int, commits: int) -> list[float]:
+        """Seconds for each row of `commits` commits of so many rows."""
+        body = "x" * 200
+        times: list[float] = []
+        for _ in range(commits):
+            began = time.perf_counter()
+            self._connection.execute("BEGIN IMMEDIATE")
+            for _ in range(rows):
+                self._connection.execute("INSERT INTO rows (body) VALUES (?)", (body,))
+            self._connection.execute("COMMIT")
+            times.append((time.perf_counter() - began) / rows)
+        return times
+
     def close(self) -> None:
         self._connection.close()

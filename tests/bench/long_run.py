@@ -1,62 +1,55 @@
-"""What a step costs late in a long run, relative to early in the same run."""
+"""The long run (`--long`): one process, 50,000 steps, at least ten minutes; cost and memory of a step stay flat."""
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sidestep.app import Application
-from sidestep.model.abort import AbortController, AbortKind, AbortReason
-from sidestep.model.run import RunStatus
-from sidestep.scripts.folder import FolderKey
-from sidestep.scripts.resolver import InlineScript
-from sidestep.service.requests import StartRequest
-from sidestep.settings import Settings
-from tests.bench.bench_service import FreeExecutor
+from tests.bench.engine_environments import SERVICE
 from tests.bench.row import row
-from tests.bench.sequential_steps import SOURCE
+from tests.bench.workload import FLOOR, Workload
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
-    from sidestep.model.abort import AbortSignal
-    from sidestep.model.execution import StepOutcome, StepRequest
+    from tests.bench.engine_environments import EngineProgram
+    from tests.bench.floor import CommitFloor
 
-STEPS = 10_100
-# Steps on either side of the one that is meant.
-AROUND = 100
+STEPS, SECONDS = 50_000, 600.0
+STEPS_A_RUN = 1_000
+_RUN_S_MAX = 120.0
+_COMMITS = 100
 AIM = 1.1
 
 
-class TimingExecutor(FreeExecutor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.called_at: list[float] = []
+def measure_long_run(
+    program: EngineProgram, floor: CommitFloor, folder: Path, steps: int = STEPS, seconds: float = SECONDS
+) -> tuple[list[Workload], list[dict[str, Any]]]:
+    """The samples by the thousand steps, and two rows: the last fifth relative to the first."""
+    cost, memory = Workload("longSteps", STEPS_A_RUN, "s"), Workload("longMemory", STEPS_A_RUN, "bytes")
+    ends_at = time.monotonic() + seconds
+    with program.spawn(folder) as process:
+        process.wait_ready()
+        process.ask("sequential", _RUN_S_MAX, count=STEPS_A_RUN)
+        while time.monotonic() < ends_at or len(cost.samples.get(SERVICE, ())) * STEPS_A_RUN < steps:
+            cost.add(FLOOR, statistics.median(floor.measure(_COMMITS)))
+            cost.add(SERVICE, process.ask("sequential", _RUN_S_MAX, count=STEPS_A_RUN) / STEPS_A_RUN)
+            memory.add(SERVICE, process.proportional_bytes())
+    ratios = [step / commit for step, commit in zip(cost.samples[SERVICE], cost.samples[FLOOR], strict=True)]
+    return [cost, memory], [
+        row("step of the long run, last fifth", [_last_to_first(ratios)], floor="first fifth", aim=AIM, n=len(ratios)),
+        row(
+            "memory of the long run, last fifth",
+            [_last_to_first(memory.samples[SERVICE])],
+            floor="first fifth",
+            aim=AIM,
+            n=len(ratios),
+        ),
+    ]
 
-    async def execute(self, request: StepRequest, signal: AbortSignal) -> StepOutcome:
-        self.called_at.append(time.perf_counter())
-        return await super().execute(request, signal)
 
-    def step_s(self, number: int) -> float:
-        """The median time from one step to the next around step `number`."""
-        times = self.called_at[number - AROUND : number + AROUND]
-        return statistics.median(after - before for before, after in pairwise(times))
-
-
-async def measure_long_run(folder: Path) -> list[dict[str, Any]]:
-    executor = TimingExecutor()
-    app = Application(Settings(), folder / "long.db", os.environ, executors={"command": executor})
-    workspace = FolderKey.existing(str(folder))
-    app.library.trust_for_session([workspace])
-    try:
-        service = await app.service()
-        request = StartRequest(script=InlineScript(SOURCE, "bench"), args={"count": STEPS}, folder=workspace)
-        record = (await service.start(request, AbortController().signal)).record
-        assert record.status is RunStatus.COMPLETED, record.error
-    finally:
-        await app.close(AbortReason(AbortKind.SHUTDOWN))
-    ratio = executor.step_s(10_000) / executor.step_s(100)
-    return [row("step 10,000 of a run", [ratio], floor="step 100 of it", aim=AIM, n=2 * AROUND)]
+def _last_to_first(values: list[float]) -> float:
+    fifth = max(1, len(values) // 5)
+    return statistics.median(values[-fifth:]) / statistics.median(values[:fifth])

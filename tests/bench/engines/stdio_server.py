@@ -1,0 +1,18 @@
+"""`sidestep serve`, but its commands are the trivial step; what that tells goes to the descriptor `BENCH_TELLS`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+import sidestep.app
+from sidestep.cli import serve
+from tests.bench.engines.program import HeldStep, Teller
+from tests.bench.engines.sidestep_step import TrivialExecutor
+
+held_step = HeldStep(Teller(int(os.environ["BENCH_TELLS"])), is_recovering="BENCH_RECOVERS" in os.environ)
+executors = {"command": TrivialExecutor(held_step)}
+setattr(sidestep.app, "Application", partial(sidestep.app.Application, executors=executors))  # noqa: B010
+
+sys.exit(serve.main(sys.argv[1:]))
