@@ -18,11 +18,13 @@ from sidestep.engine.agent_turns import AgentParts
 from sidestep.engine.runner import RunnerParts
 from sidestep.engine.sleeper import SleepExecutor
 from sidestep.executors import process_group
+from sidestep.executors.agent_catalog import HOST, AgentCatalog
 from sidestep.executors.agent_registry import AgentRegistry, no_host
 from sidestep.executors.apply_patch import ApplyPatchExecutor
 from sidestep.executors.command import CommandExecutor
 from sidestep.executors.git import Git
 from sidestep.executors.step_worktrees import StepWorktrees
+from sidestep.model.agent_settings import AgentSettings
 from sidestep.model.agents import PermissionPolicy, PermissionRule
 from sidestep.model.errors import Draining
 from sidestep.runtime.sandbox import MontySandbox, versions
@@ -88,6 +90,13 @@ class Application:
         self._is_closed = False
         self._parts = AsyncExitStack()
         self._service: WorkflowService | None = None
+
+    def agent_names(self, folder: str) -> list[str]:
+        """Names that `agent=` takes in a folder (an absolute path), now; reads the disk, in any thread."""
+        path = self._environ.get("PATH", os.defpath)
+        does_tasks = self.host_agents(HOST, AgentSettings(kind="host"), None) is not None
+        catalog = AgentCatalog(self.agent_config, path, host_does_tasks=lambda: does_tasks)
+        return [agent.name for agent in catalog.agents(folder)]
 
     @property
     def opened(self) -> WorkflowService | None:

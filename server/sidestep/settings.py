@@ -84,3 +84,10 @@ class Settings:
 
     # Environment names withheld from commands.
     env_deny: tuple[str, ...] = ()
+
+    # Editors. A pause in typing, after which a script is checked.
+    diagnostics_debounce_s: float = 0.15
+    # An answer that tells of runs waits so long for the store.
+    script_runs_wait_s: float = 1.0
+    # The least time between two requests to an editor to ask for its code lenses again.
+    lens_refresh_s: float = 1.0

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PUBLISHED = "textDocument/publishDiagnostics"
+# Beside them there are actions that run the script.
+FIXES = {"diagnostics": [], "only": ["quickfix"]}
 # The satellite is one character, two UTF-16 units: columns behind it show what is counted.
 SOURCE = """\
 from sidestep import agent, phase, workflow
@@ -115,13 +117,13 @@ def test_problems_follow_what_is_typed_and_go_when_it_is_closed(editor: Editor) 
 def test_a_quick_fix_mends_what_it_says(editor: Editor) -> None:
     editor.open(version=7)
     editor.published(7)
-    (action,) = editor.ask("codeAction", range=place(4, 12, 12), context={"diagnostics": []})
+    (action,) = editor.ask("codeAction", range=place(4, 12, 12), context=FIXES)
     assert (action["title"], action["kind"], action["isPreferred"]) == ('Add id="fix-the"', "quickfix", True)
     (change,) = action["edit"]["documentChanges"]
     assert change["textDocument"] == {"uri": editor.uri, "version": 7}
     editor.change(8, *({"range": edit["range"], "text": edit["newText"]} for edit in change["edits"]))
     assert editor.published(8) == []
-    elsewhere = {"range": place(3, 0, 0), "context": {"diagnostics": []}}
+    elsewhere = {"range": place(3, 0, 0), "context": FIXES}
     assert editor.ask("codeAction", **elsewhere) == []
     only = {"range": place(4, 12, 12), "context": {"diagnostics": [], "only": ["refactor"]}}
     assert editor.ask("codeAction", **only) == []
@@ -206,7 +208,7 @@ def test_a_client_that_offers_little_gets_the_next_best(tmp_path: Path, tmp_stor
             ("main", None),
             ("build", "main"),
         ]
-        (action,) = editor.ask("codeAction", range=place(4, 12, 12), context={"diagnostics": []})
+        (action,) = editor.ask("codeAction", range=place(4, 12, 12), context=FIXES)
         assert list(action["edit"]["changes"]) == [editor.uri]
         shown = editor.ask("hover", 4, 12)["contents"]
         assert shown["kind"] == "plaintext"

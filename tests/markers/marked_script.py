@@ -15,7 +15,10 @@ The carets are the range; what has a place only takes its first column. For plac
 - `complete: A B`: exactly these labels, in any order; `complete has: A B`, `complete lacks: A B`.
 - `signature: LABEL PARAMETER`: the primitive and the parameter being given; `-` for none.
 - `definition: LINE`, `references: LINES`: numbers of lines relative to the script's first, or `FILE:LINE`.
+- `lens: TITLE | TITLE`: exactly these lenses stand on this range.
+- `failed: WORDS`: the failed run is a problem of exactly this range with these words.
 - `#: symbol ...` anywhere: the outline, one entry a line, two spaces of indentation for each level, `KIND NAME`.
+- `#: run STATUS KEPT KNOWN same|edited [STEP]`: the script's last run, of this text or of another, and its failed step.
 - `#: agents A B`, `#: step ID STATUS DURATION_MS REUSED`, `#: workflow NAME`: the surroundings.
 
 Every problem must be marked. A script that is no Python is as good as any other.
@@ -28,6 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidestep.language.surroundings import StepMemory, Surroundings
+from sidestep.model.replay_key import hash_text
+from sidestep.model.run import Attention, Failure, FailureCode, RunRecord, RunStatus, StepCounts
 from sidestep.scripts.source_text import Span
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -35,7 +40,7 @@ WORKSPACE = "/workspace"
 
 _CARETS = re.compile(r"\s*#(?P<gap>\s*)(?P<carets>\^+) (?P<kind>[a-z]+(?: has| lacks)?)(?P<rest>.*)")
 _COLUMNS = re.compile(r"\s*#@(?P<first>\d+)-(?P<last>\d+) (?P<kind>[a-z]+(?: has| lacks)?)(?P<rest>.*)")
-_GLOBAL = re.compile(r"\s*#: (?P<kind>symbol|agents|step|workflow) (?P<rest>.*)")
+_GLOBAL = re.compile(r"\s*#: (?P<kind>symbol|agents|step|workflow|run) (?P<rest>.*)")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class MarkedScript:
     agents: list[str] | None = None
     steps: list[StepMemory] | None = None
     workflows: dict[str, str] = field(default_factory=dict[str, str])
+    runs: list[RunRecord] = field(default_factory=list["RunRecord"])
 
     @property
     def path(self) -> str:
@@ -107,6 +113,8 @@ def _set(script: MarkedScript, kind: str, rest: str) -> None:
             script.symbols.append(rest)
         case "agents":
             script.agents = rest.split()
+        case "run":
+            script.runs.append(_run(script, *rest.split()))
         case "workflow":
             script.workflows[rest] = f"{WORKSPACE}/.sidestep/workflows/{rest}.py"
         case _:
@@ -114,6 +122,33 @@ def _set(script: MarkedScript, kind: str, rest: str) -> None:
             known = None if duration_ms == "-" else int(duration_ms)
             memory = StepMemory(step_id, status, known, {"yes": True, "no": False, "-": None}[reused])
             script.steps = [*(script.steps or []), memory]
+
+
+def _run(script: MarkedScript, status: str, kept: str, known: str, text: str, step_id: str | None = None) -> RunRecord:
+    is_failed = status == "failed"
+    return RunRecord(
+        run_id="run_1",
+        root_run_id="run_1",
+        name=script.name,
+        folder=WORKSPACE,
+        folder_uri=f"file://{WORKSPACE}",
+        status=RunStatus(status),
+        epoch=1,
+        claim_epoch=1,
+        owner=None,
+        attention=Attention.NOTIFY_ON_TERMINAL,
+        sequence=9,
+        created_at_ms=0,
+        updated_at_ms=0,
+        source_hash=hash_text(script.text) if text == "same" else "another",
+        file=f".sidestep/workflows/{script.name}.py",
+        args_json="{}",
+        args_schema_json="{}",
+        script_ref="{}",
+        reason="user" if status == "interrupted" else None,
+        steps=StepCounts(completed=int(kept), known=int(known), failed=0 if step_id is None else 1),
+        error=Failure(FailureCode.STEP if step_id else FailureCode.SCRIPT, "it broke", step_id) if is_failed else None,
+    )
 
 
 def _read(path: str) -> str | None:

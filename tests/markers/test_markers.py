@@ -10,11 +10,14 @@ import pytest
 from sidestep.language.completion import complete
 from sidestep.language.diagnostics import diagnose
 from sidestep.language.document import Snapshot
+from sidestep.language.failed_calls import failed_calls
 from sidestep.language.fixes import fixes_in, span_of
 from sidestep.language.hover import hover
+from sidestep.language.lenses import main_span, offers
 from sidestep.language.navigation import definition, references
 from sidestep.language.signature_help import signature_help
 from sidestep.language.symbols import outline
+from sidestep.model.replay_key import hash_text
 from sidestep.scripts.source_text import Span
 from tests.markers.marked_script import SCRIPTS, MarkedScript, marked_scripts, read_marked
 
@@ -79,6 +82,20 @@ def check_mark(script: MarkedScript, snapshot: Snapshot, mark: Mark) -> None:
         case "references":
             places = references(snapshot, *at, surroundings, with_definition=False)
             assert _lines(places, script) == mark.rest.split(), mark
+        case "lens":
+            places = main_span(snapshot)
+            assert places is not None
+            assert places[0] == mark.span
+            shown = offers("file:///it", script.runs, hash_text(snapshot.text))
+            assert " | ".join(each.title for each in shown) == mark.rest
+        case "failed":
+            error = script.runs[0].error
+            assert error is not None
+            (problem,) = failed_calls(snapshot, snapshot, error)
+            assert span_of(problem) == mark.span
+            assert mark.rest in problem.message
+            changed = Snapshot(script.path, snapshot.text.replace('"true"', '"false"'), 2)
+            assert failed_calls(changed, snapshot, error) == [], "the call is another one"
         case _:
             assert mark.kind in ("error", "warning"), f"no such mark: {mark}"
 

@@ -221,6 +221,7 @@ def _parts(app: LateApplication, store: str | None, settings: Settings, bridge: 
             application.library,
             partial(_take_offer, application),
             lambda folder: application.agent_config(folder).warnings,
+            application.agent_names,
         )
 
     database = database_path(store, os.environ)

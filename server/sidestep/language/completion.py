@@ -22,9 +22,11 @@ from sidestep.language.reference import (
 )
 from sidestep.language.step_id_proposals import proposed_ids
 from sidestep.language.steps import readable_text
+from sidestep.language.workflows import path_of_workflow
 from sidestep.scripts.imports import AUTHORING, add_import
 from sidestep.scripts.primitives import PRIMITIVES, Kind
 from sidestep.scripts.sandbox_language import MODULES
+from sidestep.scripts.signature import read_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 _FROM = re.compile(r"from[ \t]+([\w.]*)[ \t]+import\b(.*)", re.DOTALL)
 _MODULE = re.compile(r"(?:from|import)[ \t]+(?:[\w.]+[ \t]*,[ \t]*)*")
+# The workflow that a call names first, and the keys of a dict before the one that is typed.
+_NESTED = re.compile(r"""\(\s*(?:name_or_path\s*=\s*)?["']([^"'\n]+)["']""")
+_KEY = re.compile(r"""["'](\w+)["']\s*:""")
 _SWITCHES = frozenset({"check", "allow_truncated", "three_way"})
 
 
@@ -91,6 +96,9 @@ class _Completion:
         cursor = self._cursor
         if cursor.in_comment or (cursor.string is not None and "\n" in self._typed):
             return []
+        keys = self._argument_names()
+        if keys is not None:
+            return keys
         call = cursor.brackets[-1] if cursor.brackets and cursor.brackets[-1].is_call else None
         primitive = self._primitives.get(call.callee) if call is not None else None
         if cursor.string is not None:
@@ -113,6 +121,33 @@ class _Completion:
     @property
     def _typed(self) -> str:
         return self._snapshot.source.slice(self._span)
+
+    def _argument_names(self) -> list[Item] | None:
+        """Names of a nested workflow's arguments, as keys of the dict that is being typed; None anywhere else."""
+        *_, call, inner = [None, None, *self._cursor.brackets]
+        if call is None or inner is None or inner.sign != "{" or not call.is_call or call.keyword != "args":
+            return None
+        text, string = self._snapshot.text, self._cursor.string
+        primitive = self._primitives.get(call.callee)
+        key_start = self._cursor.word_start if string is None else string.start - len(string.quote)
+        if (
+            primitive is None
+            or primitive.name != "workflow"
+            or text[inner.start + 1 : key_start].rstrip()[-1:] not in ("", ",")
+        ):
+            return None
+        named = _NESTED.match(text, call.start)
+        path = None if named is None else path_of_workflow(named[1], self._snapshot.folder, self._surroundings)
+        source = None if path is None else self._surroundings.read(path)
+        signature = None if source is None or path is None else read_signature(source, path)[0]
+        given = set(_KEY.findall(text[inner.start : key_start]))
+        items: list[Item] = []
+        for each in signature.parameters if signature is not None else ():
+            if each.name not in given:
+                value = each.name if string is not None else f'"{each.name}": '
+                detail = each.type_text if each.is_required else f"{each.type_text} (optional)".strip()
+                items.append(Item(each.name, ItemKind.PARAMETER, self._span, value, detail, each.description))
+        return items
 
     def _in_import(self) -> list[Item] | None:
         """What an import statement takes here; None outside of one."""
@@ -227,8 +262,8 @@ class _Completion:
         match primitive.name, parameter.name:
             case "agent", "agent":
                 # Where nobody can be asked, those that the script names elsewhere.
-                asked = surroundings.agents
-                known = self._given("agent", "agent") if asked is None else asked(snapshot.folder)
+                asked = None if surroundings.agents is None else surroundings.agents(snapshot.folder)
+                known = self._given("agent", "agent") if asked is None else asked
                 return [(name, ItemKind.VALUE, "agent") for name in known]
             case "workflow", "name_or_path":
                 found = sorted(surroundings.workflows(snapshot.folder).items())

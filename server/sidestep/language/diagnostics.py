@@ -51,7 +51,9 @@ def _unknown_agents(snapshot: Snapshot, surroundings: Surroundings) -> Iterator[
     ]
     if not named or surroundings.agents is None or snapshot.syntax is None:
         return
-    known: Sequence[str] = surroundings.agents(snapshot.folder)
+    known: Sequence[str] | None = surroundings.agents(snapshot.folder)
+    if known is None:
+        return
     for value, name in named:
         if name in known:
             continue

@@ -49,14 +49,14 @@ class Surroundings:
         user_folder: The user's folder of scripts.
         workflows: Path by name of every script that can be named in a workspace folder (None: without one).
         read: The text of a script by its path; None when it cannot be read.
-        agents: Names that `agent=` takes in a workspace folder; None when nobody can be asked.
+        agents: Names that `agent=` takes in a workspace folder; None, or an answer of None, when nobody can be asked.
         last_steps: The steps of the last run of the script at a path; None when nobody can be asked.
     """
 
     user_folder: str | None = None
     workflows: Callable[[str | None], Mapping[str, str]] = _no_workflows
     read: Callable[[str], str | None] = _nothing_read
-    agents: Callable[[str | None], Sequence[str]] | None = None
+    agents: Callable[[str | None], Sequence[str] | None] | None = None
     last_steps: Callable[[str], Sequence[StepMemory]] | None = None
 
     def is_script(self, path: str) -> bool:

@@ -41,7 +41,7 @@ from sidestep_protocol.schema_constant import SCHEMA_HASH
 from sidestep_protocol.tasks import TaskProgressNotification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping  # noqa: TC004 -- never decoded
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence  # noqa: TC004 -- never decoded
 
     from sidestep.lsp.bridge import Feature, PyglsBridge  # noqa: TC004 -- never decoded
     from sidestep.lsp.pygls_server import PyglsServer
@@ -118,6 +118,7 @@ class Connection:
             ),
             heard=self._trace.received,
             has_room=writer.room,
+            together=writer.gather,
         )
         self._trace.connect(self.session.notify)
         self.host_log = HostLog(self.session.notify, loop=self._loop, monotonic=self._loop.time)
@@ -150,6 +151,7 @@ class Connection:
             can_interact=can_interact,
             does_tasks=capability is not None and capability.run_task and version is not None,
             can_be_asked=can_interact or shows_messages(params),
+            is_plain=capability is None,
             client_name=_name_of(params),
         )
         if self._side is not None:
@@ -202,9 +204,20 @@ class Connection:
         """In the thread that loads pygls."""
         from sidestep.language.surroundings import Surroundings
         from sidestep.lsp.language_methods import LanguageMethods
+        from sidestep.lsp.script_runs import ScriptRuns
 
-        surroundings = Surroundings(user_folder=self._parts.user_workflows())
-        return LanguageMethods(server, surroundings, self._parts.settings, self._loop).features()
+        settings = self._parts.settings
+        surroundings = Surroundings(user_folder=self._parts.user_workflows(), agents=self._agent_names)
+        runs = ScriptRuns(self._workflows, settings)
+        return LanguageMethods(server, surroundings, runs, settings, self._loop, self._refresh_lenses).features()
+
+    def _agent_names(self, folder: str | None) -> Sequence[str] | None:
+        """In any thread; None as long as nobody can tell."""
+        return None if self._side is None else self._side.agent_names(folder)
+
+    def _refresh_lenses(self) -> None:
+        if self._greeting.offers("workspace", "codeLens", "refreshSupport"):
+            self.session.ask("workspace/codeLens/refresh", None, lambda _: None)
 
     async def _workflows(self) -> WorkflowSide:
         """Raises: whatever it cannot be loaded for; Draining when the process is about to end."""
@@ -257,6 +270,10 @@ class Connection:
             at_once = partial(self._serve_at_once, method) if method in AT_ONCE else None
             params = METHODS[method].params
             yield Route(method, params, self._serve, admission, is_large=method in LARGE, at_once=at_once)
+        yield Route("workspace/executeCommand", _Command, self._execute)
+
+    async def _execute(self, params: _Command, context: RequestContext) -> object:
+        return await (await self._workflows()).commands.execute(params.command, params.arguments)
 
     def _serve_at_once(self, method: str, params: Any) -> object:
         """None as long as somebody may wait for the side to be loaded: requests are served in order."""
@@ -288,6 +305,11 @@ class Connection:
         removed, added = params.event.removed, params.event.added
         side = await self._workflows()
         side.change_folders(removed=[folder.uri for folder in removed], added=[folder.uri for folder in added])
+
+
+class _Command(msgspec.Struct):
+    command: str
+    arguments: list[Any] | None = None
 
 
 class _Folder(msgspec.Struct):

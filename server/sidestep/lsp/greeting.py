@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -16,6 +16,7 @@ class Greeting(msgspec.Struct, frozen=True):
         can_interact: The client answers `workflow/interact`; else its person is asked with LSP's own messages.
         does_tasks: The client answers `workflow/runTask`.
         can_be_asked: The client's person sees our questions, in one way or the other.
+        is_plain: The client knows nothing of our protocol: what its person is to see goes through LSP alone.
         client_name: What the client is called where people are told who answered.
     """
 
@@ -25,7 +26,15 @@ class Greeting(msgspec.Struct, frozen=True):
     can_interact: bool = False
     does_tasks: bool = False
     can_be_asked: bool = False
+    is_plain: bool = False
     client_name: str = "host"
+
+    def offers(self, *path: str) -> Any:
+        """What the client's capabilities say at a path; None for nothing."""
+        found: Any = self.params.capabilities
+        for name in path:
+            found = cast("dict[str, Any]", found).get(name) if isinstance(found, dict) else None
+        return found
 
 
 def shows_messages(params: InitializeParams) -> bool:

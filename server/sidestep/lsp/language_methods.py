@@ -24,9 +24,10 @@ from sidestep.language.navigation import definition, references
 from sidestep.language.signature_help import signature_help
 from sidestep.language.symbols import outline
 from sidestep.lsp import language_answers as answers
-from sidestep.lsp.language_offer import LANGUAGE_METHODS
+from sidestep.lsp.language_offer import LANGUAGE_METHODS, RUN_ACTION
 from sidestep.lsp.positions import edited, from_position, from_range
 from sidestep.lsp.pushed_diagnostics import PushedDiagnostics
+from sidestep.lsp.run_lenses import LensRefresh, code_lenses, failure_diagnostics, run_actions
 from sidestep.model.errors import ScriptInvalid, ScriptNotFound
 from sidestep.scripts.discovery import ScriptFinder, builtin_folder
 from sidestep.scripts.file_uri import path_of_uri
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sidestep.language.surroundings import Surroundings
     from sidestep.lsp.bridge import Feature
     from sidestep.lsp.pygls_server import PyglsServer
+    from sidestep.lsp.script_runs import ScriptRuns
     from sidestep.model.problems import ScriptProblem
     from sidestep.settings import Settings
 
@@ -48,26 +50,43 @@ class LanguageMethods:
     """One connection's open scripts. Lives on the event loop's thread; reading scripts happens in others."""
 
     def __init__(
-        self, server: PyglsServer, surroundings: Surroundings, settings: Settings, loop: asyncio.AbstractEventLoop
+        self,
+        server: PyglsServer,
+        surroundings: Surroundings,
+        runs: ScriptRuns,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        refresh_lenses: Callable[[], object],
     ) -> None:
         """
         Args:
-            surroundings: `workflows` and `read` of it are made here.
+            surroundings: `workflows`, `read` and `last_steps` of it are made here.
+            runs: The runs of the scripts that are open.
+            refresh_lenses: Asks the client to ask for its lenses again.
         """
         self._server = server
         self._settings = settings
         self._documents: dict[str, Document] = {}
         self._finder = ScriptFinder(user_folder=surroundings.user_folder, builtin=builtin_folder(), settings=settings)
-        self._surroundings = replace(surroundings, workflows=self._workflows, read=self._read)
-        self._pushed = PushedDiagnostics(self._diagnose, self._publish, loop.call_later)
+        self._surroundings = replace(surroundings, workflows=self._workflows, read=self._read, last_steps=runs.steps)
+        self._pushed = PushedDiagnostics(
+            self._diagnose, self._publish, loop.call_later, debounce_s=settings.diagnostics_debounce_s
+        )
+        self._runs = runs
+        self._refresh = LensRefresh(refresh_lenses, loop.call_later, least_s=settings.lens_refresh_s)
+        runs.listen(self._runs_changed)
         # The problems of a snapshot, kept for the code actions that follow.
         self._problems: dict[str, tuple[Snapshot, list[ScriptProblem]]] = {}
-        server.at_shutdown(self._pushed.close_all)
+        # What the client was told last of a document.
+        self._told: dict[str, tuple[Snapshot, list[dict[str, Any]]]] = {}
+        for close in (self._pushed.close_all, runs.close, self._refresh.close):
+            server.at_shutdown(close)
 
     def features(self) -> Mapping[str, Feature]:
         """What the server is to serve, by method."""
         requests: dict[str, Feature] = {
             "textDocument/codeAction": self._code_actions,
+            "textDocument/codeLens": self._code_lenses,
             "textDocument/completion": self._completion,
             "textDocument/definition": self._definition,
             "textDocument/documentSymbol": self._symbols,
@@ -91,6 +110,7 @@ class LanguageMethods:
         if path is not None:
             document = self._documents[item.uri] = Document(path, item.text, item.version)
             self._pushed.open(item.uri, document)
+            self._runs.watch(path)
 
     async def _changed(self, params: Any) -> None:
         document = self._documents.get(params.text_document.uri)
@@ -108,13 +128,19 @@ class LanguageMethods:
 
     async def _closed(self, params: Any) -> None:
         uri = params.text_document.uri
-        if self._documents.pop(uri, None) is not None:
+        document = self._documents.pop(uri, None)
+        if document is not None:
+            self._runs.unwatch(document.path)
             self._problems.pop(uri, None)
             self._pushed.close(uri)
 
     # -- Requests
 
     async def _hover(self, params: Any) -> object:
+        document = self._documents.get(params.text_document.uri)
+        if document is not None:
+            await self._runs.steps_known(document.path)
+
         def answer(snapshot: Snapshot) -> object:
             found = hover(snapshot, *self._place(snapshot, params), self._surroundings)
             as_markdown = self._server.offers("text_document", "hover", "content_format", default=["markdown"])
@@ -169,21 +195,30 @@ class LanguageMethods:
         return await self._answer(params, answer)
 
     async def _code_actions(self, params: Any) -> object:
-        only = params.context.only
-        if only is not None and not any(str(getattr(kind, "value", kind)) in ("", "quickfix") for kind in only):
+        with_fixes, with_runs = _wants(params.context.only, "quickfix"), _wants(params.context.only, RUN_ACTION)
+        if not with_fixes and not with_runs:
             return []
         uri = params.text_document.uri
+        document = self._documents.get(uri)
+        runs = await self._runs.known(document.path) if document is not None and with_runs else ()
         with_versions = bool(self._server.offers("workspace", "workspace_edit", "document_changes"))
 
         def answer(snapshot: Snapshot) -> object:
             wanted = from_range(snapshot, _pair(params.range.start), _pair(params.range.end), self._encoding)
             version = snapshot.version
-            return [
+            fixes = [
                 answers.quick_fix(snapshot, uri, fix, self._encoding, version=version, with_versions=with_versions)
-                for fix in fixes_in(self._problems_of(uri, snapshot), wanted)
+                for fix in (fixes_in(self._problems_of(uri, snapshot), wanted) if with_fixes else ())
             ]
+            return fixes + (run_actions(snapshot, uri, runs, wanted) if with_runs else [])
 
         return await self._answer(params, answer)
+
+    async def _code_lenses(self, params: Any) -> object:
+        uri = params.text_document.uri
+        document = self._documents.get(uri)
+        runs = () if document is None else await self._runs.known(document.path)
+        return await self._answer(params, lambda snapshot: code_lenses(snapshot, uri, runs, self._encoding))
 
     async def _answer(self, params: Any, answer: Callable[[Snapshot], object]) -> object:
         """What is said of an open script, worked out in a thread; None for any other document."""
@@ -210,11 +245,26 @@ class LanguageMethods:
 
     def _publish(self, uri: str, snapshot: Snapshot | None, problems: list[ScriptProblem]) -> None:
         if snapshot is None:
+            self._told.pop(uri, None)
             self._server.publish_diagnostics(uri, None, [])
             return
         self._problems[uri] = (snapshot, problems)
         told = [answers.diagnostic(snapshot, problem, self._encoding) for problem in problems]
-        self._server.publish_diagnostics(uri, snapshot.version, told)
+        failed = self._runs.failed(snapshot.path)
+        if failed is not None:
+            related = self._server.offers("text_document", "publish_diagnostics", "related_information")
+            told += failure_diagnostics(snapshot, uri, failed, self._encoding, with_related=bool(related))
+        if self._told.get(uri) != (snapshot, told):
+            # Checked anew because of runs or agents, and nothing came of it: the client has it already.
+            self._told[uri] = (snapshot, told)
+            self._server.publish_diagnostics(uri, snapshot.version, told)
+
+    def _runs_changed(self, path: str, has_problems: bool) -> None:
+        """There is news of the runs of an open script; checked anew is it only if its problems may be others."""
+        self._refresh.changed()
+        for uri, document in self._documents.items():
+            if has_problems and document.path == path:
+                self._pushed.again(uri)
 
     def _script_path(self, uri: str) -> str | None:
         """The path of a workflow script; None for any other document."""
@@ -245,6 +295,11 @@ class LanguageMethods:
 
 def _pair(position: Any) -> tuple[int, int]:
     return position.line, position.character
+
+
+def _wants(only: Any, kind: str) -> bool:
+    """Whether a client that may want only some kinds of actions wants this one."""
+    return only is None or any(str(getattr(each, "value", each)) in ("", kind) for each in only)
 
 
 def _has_markdown(formats: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 LANGUAGE_METHODS = frozenset(
     {
         "textDocument/codeAction",
+        "textDocument/codeLens",
         "textDocument/completion",
         "textDocument/definition",
         "textDocument/documentSymbol",
@@ -21,14 +22,24 @@ LANGUAGE_METHODS = frozenset(
     }
 )
 
+# What `run_commands.py` carries out. Some editors send no command that was not announced.
+COMMANDS = (
+    *("sidestep.run", "sidestep.interrupt", "sidestep.resume", "sidestep.retry", "sidestep.background"),
+    "sidestep.showRun",
+)
+# The kind of the code actions that run something: none that an editor does by itself on saving.
+RUN_ACTION = "sidestep"
+
 
 def language_capabilities() -> dict[str, Any]:
     """The server's capabilities for them."""
     return {
-        "codeActionProvider": {"codeActionKinds": ["quickfix"]},
+        "codeActionProvider": {"codeActionKinds": ["quickfix", RUN_ACTION]},
+        "codeLensProvider": {"resolveProvider": False},
         "completionProvider": {"triggerCharacters": ["(", ",", "=", '"', "'"]},
         "definitionProvider": True,
         "documentSymbolProvider": True,
+        "executeCommandProvider": {"commands": list(COMMANDS)},
         "hoverProvider": True,
         "referencesProvider": True,
         "signatureHelpProvider": {"triggerCharacters": ["(", ","], "retriggerCharacters": ["="]},

@@ -142,6 +142,15 @@ class Notifier:
 
         return undo
 
+    def show_progress(self, run_id: str, token: Id) -> None:
+        """Report the run's progress under a token of ours that the client agreed to; nothing when the run is over."""
+        run = self._runs.get(run_id)
+        if run is None or (run.record is not None and run.record.is_stopped and not run.is_awaited):
+            return
+        run.progress[token] = False
+        if run.record is not None and not run.is_awaited:
+            self._tell_progress(run, run.record)
+
     def subscribe(self, record: RunRecord, after_sequence: int, ended: Callable[[EventStream], object]) -> EventStream:
         """
         A stream of the run's events for this connection, in the place of any other; it is not live yet.

@@ -1,5 +1,5 @@
 """
-When a script's problems are told to the client: at once when it is opened, and 150 ms after the last key.
+When a script's problems are told to the client: at once when it is opened, and a pause after the last key.
 
 Owns the pace and the order. Checking happens in a thread, one at a time for each document. Invariant: what is told of a
 version is never told after that of a later one, and nothing but an empty list after the document is closed.
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sidestep.model.problems import ScriptProblem
 
 log = logging.getLogger("sidestep.lsp")
-
-# A pause in typing.
-DEBOUNCE_S = 0.15
 
 
 class Timer(Protocol):
@@ -48,16 +45,20 @@ class PushedDiagnostics:
         diagnose: Callable[[Snapshot], list[ScriptProblem]],
         publish: Callable[[str, Snapshot | None, list[ScriptProblem]], None],
         call_later: Callable[[float, Callable[[], None]], Timer],
+        *,
+        debounce_s: float,
     ) -> None:
         """
         Args:
             diagnose: Asked in a thread.
             publish: Told the URI, what was checked (None: it is closed), and its problems.
             call_later: The event loop's.
+            debounce_s: How long the pause is.
         """
         self._diagnose = diagnose
         self._publish = publish
         self._call_later = call_later
+        self._debounce_s = debounce_s
         self._watched: dict[str, _Watched] = {}
 
     def open(self, uri: str, document: Document) -> None:
@@ -71,7 +72,11 @@ class PushedDiagnostics:
         watched = self._watched[uri]
         if watched.timer is not None:
             watched.timer.cancel()
-        watched.timer = self._call_later(DEBOUNCE_S, lambda: self._check(uri))
+        watched.timer = self._call_later(self._debounce_s, lambda: self._check(uri))
+
+    def again(self, uri: str) -> None:
+        """Check an open document anew: what it is checked against has changed."""
+        self._check(uri)
 
     def close(self, uri: str) -> None:
         """Take a document's problems down."""

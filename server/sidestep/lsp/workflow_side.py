@@ -19,6 +19,9 @@ from sidestep.lsp.interactions import Interactions
 from sidestep.lsp.live_output import LiveOutput
 from sidestep.lsp.notifier import Notifier
 from sidestep.lsp.recovery_messages import recovery_messages
+from sidestep.lsp.run_commands import RunCommands
+from sidestep.lsp.run_endings import RunEndings
+from sidestep.lsp.run_report import RunReports
 from sidestep.lsp.server_status import ServerStatus
 from sidestep.lsp.subscriptions import Subscriptions
 from sidestep.lsp.workflow_methods import WorkflowMethods
@@ -55,6 +58,7 @@ class WorkflowParts(msgspec.Struct, frozen=True):
         opened_service: The service if it is open already, else None.
         hear_host: Told what the host offers to agents, before anything runs for it.
         configuration_warnings: What the configuration that holds in a folder (its path) has wrong, for a person.
+        agent_names: The agents a script in a folder can name, read anew in any thread.
     """
 
     open_service: Callable[[], Awaitable[WorkflowService]]
@@ -62,6 +66,7 @@ class WorkflowParts(msgspec.Struct, frozen=True):
     library: Library
     hear_host: Callable[[HostOffer], None]
     configuration_warnings: Callable[[str], Sequence[str]]
+    agent_names: Callable[[str], Sequence[str]]
 
 
 class WorkflowSide:
@@ -121,9 +126,30 @@ class WorkflowSide:
             can_interact=lambda: self._greeting.can_interact,
             answers_as=lambda: self._greeting.client_name,
         )
+        self.reports = RunReports(self.service)
+        self._endings = RunEndings(session, self.reports, lambda: self._greeting)
+        self.commands = RunCommands(
+            session,
+            open_service=self.service,
+            library=parts.library,
+            workspace=self._workspace,
+            notifier=self._notifier,
+            endings=self._endings,
+            greeting=lambda: self._greeting,
+            trust=self._trust,
+        )
         self._tasks = TasksAtHost(session, answer_bytes_max=settings.agent_answer_bytes_max)
         self._status = ServerStatus(session.notify, lambda: 0 if self._told is None else len(self._told.runs))
         self._handlers = self._methods.handlers()
+
+    @property
+    def folders(self) -> Sequence[FolderKey]:
+        """Those the client has open."""
+        return self._workspace.folders
+
+    def agent_names(self, folder: str | None) -> Sequence[str]:
+        """The agents that a script in a folder can name; in any thread."""
+        return self._parts.agent_names(folder or "")
 
     def greeted(self, greeting: Greeting) -> None:
         """The client has introduced itself."""
@@ -175,6 +201,7 @@ class WorkflowSide:
             service.store.listen_availability(self._status.store_changed)
             service.listeners.listen(self._notifier.told)
             service.listeners.listen_deleted(self._notifier.deleted)
+            service.listeners.listen(self._endings.told)
             service.outputs.listen(self._live_output.told)
             service.pace.folders_open(len(self._workspace.folders))
             self._attend(service)
@@ -238,6 +265,8 @@ class WorkflowSide:
         if self._automatic is not None:
             self._automatic.close()
         self._interactions.close()
+        self.commands.close()
+        self._endings.close()
         self._subscriptions.close()
         self._live_output.close()
         self._notifier.close()
@@ -261,6 +290,11 @@ class WorkflowSide:
     def _sweep(self, folders: Iterable[FolderKey]) -> None:
         if self._automatic is not None:
             self._automatic.sweep(folders)
+
+    async def _trust(self, folder: FolderKey) -> None:
+        """The person trusts a folder from now on."""
+        await (await self.service()).trust([folder], trusted=True, remember=True)
+        self._sweep(self._workspace.folders)
 
     def _tell_recovered(self, recovered: Sequence[Recovered]) -> None:
         for message in recovery_messages(recovered):

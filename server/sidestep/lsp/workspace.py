@@ -67,6 +67,16 @@ class Workspace:
         count = len(self._uris) or "no"
         raise WorkspaceInvalid(folder="", why=f"name workspaceFolder: {count} folders are open")
 
+    def named(self, path: str) -> tuple[FolderKey, str]:
+        """
+        A folder that is there, by its path, and the client's URI of it if it has one.
+
+        Raises:
+            WorkspaceInvalid: it does not exist.
+        """
+        folder = FolderKey.existing(path)
+        return folder, self._uris.get(folder, folder.uri)
+
     def owns(self, record: RunRecord) -> bool:
         """True for root runs of open folders."""
         return record.parent_run_id is None and self.has(record.folder)

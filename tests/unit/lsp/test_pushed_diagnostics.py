@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sidestep.language.document import Document
-from sidestep.lsp.pushed_diagnostics import DEBOUNCE_S, PushedDiagnostics
+from sidestep.lsp.pushed_diagnostics import PushedDiagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class Desk:
         self.began = threading.Semaphore(0)
         self.may_end = threading.Event()
         self.may_end.set()
-        self.pushed = PushedDiagnostics(self._diagnose, self._publish, self._call_later)
+        self.pushed = PushedDiagnostics(self._diagnose, self._publish, self._call_later, debounce_s=0.5)
         self.document = Document(PATH, "x = 1\n", 1)
 
     def type(self, version: int) -> None:
@@ -52,7 +52,7 @@ class Desk:
         self.timers.clear()
         assert len(due) <= 1, "one timer for each document"
         for timer in due:
-            assert timer.delay_s == DEBOUNCE_S == 0.15
+            assert timer.delay_s == 0.5
             timer.due()
 
     def _diagnose(self, snapshot: Snapshot) -> list[ScriptProblem]:
