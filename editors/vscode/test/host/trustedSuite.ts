@@ -1,0 +1,225 @@
+/** In a trusted folder: runs from their start to their end, through questions, interrupts and deaths of the server. */
+import * as assert from "node:assert/strict";
+import * as vscode from "vscode";
+import type { Api } from "../../src/extension";
+import { click, extension, folder, inFolder, journal, Recorder, rowsBelow, tellProcesses, until, untilRun, untilState } from "./support";
+
+export function trustedSuite(): void {
+  let api: Api;
+
+  before(async () => {
+    api = await extension();
+    await untilState(api, "running");
+  });
+
+  afterEach(async () => {
+    for (const { runId } of api.runs.active) await api.sidecar.request("workflow/interrupt", { runId });
+    await vscode.commands.executeCommand("workbench.action.closeAllEditors");
+    await vscode.commands.executeCommand("notifications.clearAll");
+    await vscode.workspace.fs.delete(inFolder("go")).then(undefined, () => undefined);
+  });
+
+  const go = () => vscode.workspace.fs.writeFile(inFolder("go"), new Uint8Array());
+  const start = async (name: string) => {
+    const before = new Set(api.runs.sorted.map(({ runId }) => runId));
+    await vscode.commands.executeCommand("sidestep.runWorkflow", name);
+    return untilRun(api, `${name} started`, (run) => run.name === name && !before.has(run.runId));
+  };
+  const status = (runId: string, wanted: string) => untilRun(api, `${runId} ${wanted}`, (run) => run.runId === runId && run.status === wanted);
+  const waiting = (runId: string) => untilRun(api, "one step done", (run) => run.runId === runId && run.phase === "second");
+
+  /** Changes a setting that another server is started for, and waits for that one. */
+  const set = async (name: string, value: unknown, becomes = "running") => {
+    const isOther = (): true | undefined => (api.sidecar.state.kind === "starting" ? true : undefined);
+    const other = until("another server", isOther, (look) => api.sidecar.onDidChangeState(look));
+    await vscode.workspace.getConfiguration("sidestep").update(name, value, vscode.ConfigurationTarget.Workspace);
+    await other;
+    await untilState(api, becomes);
+  };
+
+  it("activates in a folder with workflows, and greets the server", async () => {
+    assert.equal(api.sidecar.state.kind, "running");
+    const { scripts } = await api.sidecar.request("workflow/scripts", { workspaceFolder: folder().uri.toString() });
+    assert.ok(scripts.some(({ name, runnable }) => name === "slow" && runnable), "VS Code's trust was passed on");
+  });
+
+  it("checks workflow scripts as they are opened", async () => {
+    const uri = inFolder(".sidestep/workflows/broken.py");
+    await vscode.window.showTextDocument(uri);
+    const diagnostics = await until(
+      "a diagnostic",
+      () => vscode.languages.getDiagnostics(uri).at(0),
+      (look) => vscode.languages.onDidChangeDiagnostics(look),
+    );
+    assert.equal(diagnostics.source, "sidestep");
+  });
+
+  it("starts a workflow by name, shows it in the list, and opens its page", async () => {
+    await go();
+    const { runId } = await start("slow");
+    const run = await status(runId, "completed");
+    assert.deepEqual([run.steps.completed, run.steps.failed], [2, 0]);
+    const tabs = vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs).map(({ input }) => input);
+    assert.ok(tabs.some((input) => input instanceof vscode.TabInputWebview && input.viewType.includes("sidestep.run")), "the page");
+  });
+
+  it("starts the workflow in the editor, saved as it is seen", async () => {
+    await go();
+    const uri = inFolder(".sidestep/workflows/slow.py");
+    const editor = await vscode.window.showTextDocument(uri);
+    await editor.edit((edit) => edit.replace(new vscode.Range(0, 0, 0, 3), '"""Saved. '));
+    await vscode.commands.executeCommand("sidestep.runFile", uri);
+    const { runId } = await untilRun(api, "slow started", (run) => run.name === "slow");
+    await status(runId, "completed");
+    assert.equal(editor.document.isDirty, false);
+  });
+
+  it("runs a workflow from its code lens, with the page", async () => {
+    await go();
+    const uri = inFolder(".sidestep/workflows/slow.py");
+    await vscode.window.showTextDocument(uri);
+    const lenses = await vscode.commands.executeCommand<vscode.CodeLens[]>("vscode.executeCodeLensProvider", uri, 100);
+    const lens = lenses.find(({ command }) => command?.command === "sidestep.run")?.command;
+    assert.ok(lens, "a lens that runs it");
+    const before = new Set(api.runs.sorted.map(({ runId }) => runId));
+    await vscode.commands.executeCommand(lens.command, ...(lens.arguments ?? []));
+    const { runId } = await untilRun(api, "slow started", (run) => run.name === "slow" && !before.has(run.runId));
+    await status(runId, "completed");
+    const { run } = await api.sidecar.request("workflow/get", { runId });
+    assert.equal(run.attention, "blocking", "it is this window's, not one in the server's background");
+  });
+
+  it("interrupts the run when its progress is cancelled, and continues it with what was done", async () => {
+    const { runId } = await start("slow");
+    await waiting(runId);
+    // A window under test shows no toasts, only the list of them.
+    await vscode.commands.executeCommand("notifications.showList");
+    click("button", "Cancel");
+    const interrupted = await status(runId, "interrupted");
+    assert.equal(interrupted.reason, "cancelled");
+    await go();
+    await vscode.commands.executeCommand("sidestep.continueRun", runId);
+    const run = await status(runId, "completed");
+    assert.deepEqual([run.steps.reused, run.steps.completed], [1, 2]);
+  });
+
+  it("moves a run to the background, which goes on", async () => {
+    const { runId } = await start("slow");
+    await waiting(runId);
+    await vscode.commands.executeCommand("sidestep.backgroundRun", runId);
+    await status(runId, "backgrounded");
+    await go();
+    await status(runId, "completed");
+  });
+
+  it("goes on with the edited script, and keeps what was done", async () => {
+    const { runId } = await start("slow");
+    await waiting(runId);
+    await vscode.commands.executeCommand("sidestep.interruptRun", runId);
+    await status(runId, "interrupted");
+    const uri = inFolder(".sidestep/workflows/slow.py");
+    const document = await vscode.workspace.openTextDocument(uri);
+    const edit = new vscode.WorkspaceEdit();
+    const at = document.getText().indexOf("# {word}");
+    edit.insert(uri, document.positionAt(at + 2), "edited ");
+    assert.ok(await vscode.workspace.applyEdit(edit));
+    assert.ok(document.isDirty, "what is not saved yet goes on as it is seen");
+    await go();
+    await vscode.commands.executeCommand("sidestep.continueRunWithEditedScript", runId);
+    await status(runId, "completed");
+    const { run } = await api.sidecar.request("workflow/get", { runId, include: ["result"] });
+    assert.equal(run.result?.report, "# edited hello");
+    assert.equal(run.steps.reused, 1);
+  });
+
+  it("asks what the run asks, and gives it the answer", async () => {
+    const { runId } = await start("ask");
+    click("option", "yes");
+    await status(runId, "completed");
+    const { run } = await api.sidecar.request("workflow/get", { runId, include: ["result"] });
+    assert.equal(run.result?.report, "answered yes");
+  });
+
+  it("shows phases, steps, kept ones and nested runs in the tree", async () => {
+    const { runId } = await start("slow");
+    await waiting(runId);
+    await vscode.commands.executeCommand("sidestep.interruptRun", runId);
+    await status(runId, "interrupted");
+    await go();
+    await vscode.commands.executeCommand("sidestep.continueRun", runId);
+    await status(runId, "completed");
+    const rows = await rowsBelow(api, runId);
+    assert.deepEqual(
+      rows.map((row) => row.replace(/\d+\.?\d* s/, "T")),
+      ["first 1 of 1", " say kept · T", "second 1 of 1", " wait T · attempt 2"],
+    );
+    const outer = await start("outer");
+    await status(outer.runId, "completed");
+    const below = await rowsBelow(api, outer.runId);
+    assert.deepEqual(below.map((row) => row.trim().split(" ")[0]), ["inside", "inner", "first", "say", "second", "wait"]);
+  });
+
+  it("follows a run through the death of the server, without gap or duplicate", async () => {
+    const { runId } = await start("busy");
+    const recorder = new Recorder();
+    const following = api.feed.follow(runId, recorder);
+    await recorder.until("twenty events", (heard) => heard.length >= 20);
+    const died = api.sidecar.processId;
+    assert.ok(died);
+    process.kill(died, "SIGKILL");
+    await recorder.until("the reconnect", () => recorder.states.length >= 3);
+    assert.notEqual(api.sidecar.processId, died);
+    await status(runId, "completed");
+    const kept = await journal(api, runId);
+    await recorder.until("the last event", (heard) => heard.length >= kept.length);
+    following.dispose();
+    assert.deepEqual(recorder.heard, kept);
+    assert.deepEqual(kept.map(({ sequence }) => sequence), kept.map((_, index) => index + 1));
+    assert.deepEqual(recorder.states, ["connected", "reconnecting", "connected"]);
+    assert.equal(recorder.resets, 0);
+  });
+
+  it("gives a second follower everything from the beginning, and the first one nothing twice", async () => {
+    await go();
+    const { runId } = await start("slow");
+    const [first, second] = [new Recorder(), new Recorder()];
+    const one = api.feed.follow(runId, first);
+    await first.until("an event", (heard) => heard.length > 0);
+    const two = api.feed.follow(runId, second);
+    await status(runId, "completed");
+    const kept = await journal(api, runId);
+    for (const recorder of [first, second]) await recorder.until("the last event", (heard) => heard.length >= kept.length);
+    assert.deepEqual(first.heard, kept);
+    assert.deepEqual(second.heard, kept);
+    one.dispose();
+    two.dispose();
+  });
+
+  it("fails an agent step clearly when the window has no language model", async () => {
+    await set("languageModel.enabled", true);
+    const { runId } = await start("think");
+    await status(runId, "failed");
+    const { run } = await api.sidecar.request("workflow/get", { runId });
+    await set("languageModel.enabled", undefined);
+    assert.match(run.error?.message ?? "", /^This window has no language model/);
+  });
+
+  it("says at once which setting the server cannot read, and starts again when it is put right", async () => {
+    await set("agents", { x: { kind: "nonsense" } }, "stopped");
+    const { state } = api.sidecar;
+    assert.ok(state.kind === "stopped");
+    assert.match(state.problem ?? "", /refused to start: .*agents.*expected one of acp, cli, host/);
+    await set("agents", undefined);
+  });
+
+  it("leaves no server behind when it is restarted", async () => {
+    const old = api.sidecar.processId;
+    assert.ok(old);
+    await vscode.commands.executeCommand("sidestep.restartServer");
+    await untilState(api, "running");
+    assert.notEqual(api.sidecar.processId, old);
+    assert.throws(() => process.kill(old, 0), /ESRCH/);
+  });
+
+  after(() => tellProcesses(api));
+}
