@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
-from sidestep.model.agents import AgentReply
+from sidestep.model.agents import AgentFailed, AgentReply
 from sidestep.model.events import StepChanged
 from sidestep.model.run import RunStatus, StepStatus
 from sidestep.model.usage import Usage
@@ -15,6 +17,9 @@ from tests.support.service_harness import Harness, LivingOwners
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sidestep.model.abort import AbortSignal
+    from sidestep.model.agents import AgentTask
 
 USED = Usage(1000, 10, 1_550_000)
 CUT = Usage(50, 5, 10_000)
@@ -108,6 +113,28 @@ async def test_a_roots_sums_have_what_its_nested_runs_used_and_kept(tmp_path: Pa
         assert record.status is RunStatus.COMPLETED, record.error
         assert (record.kept.usage, record.all_steps.reused, record.all_steps.known) == (USED.plus(USED), 2, 4)
         assert record.all_usage == USED.plus(USED).plus(CUT)
+
+
+async def test_what_an_agent_used_that_failed_as_its_run_was_stopped_is_counted(tmp_path: Path) -> None:
+    """Its failure comes too late to be journaled; what it used does not."""
+    is_working = asyncio.Event()
+
+    async def fails_when_stopped(task: AgentTask, signal: AbortSignal) -> AgentReply:
+        is_working.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await signal.wait()
+        raise AgentFailed(breaks().failure, usage=CUT)
+
+    async with Harness(tmp_path) as h:
+        agent = h.agents.agents.add(ScriptedAgent("tester", fails_when_stopped))
+        task = h.start(TEXT)
+        await is_working.wait()
+        run_id = agent.tasks[0].run_id
+        await h.service.interrupt(run_id, by="test")
+        await task
+        record = await h.store.read(run_id)
+        assert (record.status, record.usage) == (RunStatus.INTERRUPTED, CUT)
+        assert (await h.kinds(run_id))[-1] == "status:interrupted"
 
 
 async def test_what_refused_answers_cost_is_counted_once_and_outlives_a_crash(tmp_path: Path) -> None:

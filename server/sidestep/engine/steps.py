@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sidestep.model.execution import Call, OutputSink, StepExecutor, StepOutcome
     from sidestep.model.ports import Clock
     from sidestep.model.run import StepRecord
+    from sidestep.model.usage import Usage
     from sidestep.settings import Settings
 
 log = logging.getLogger("sidestep.steps")
@@ -216,6 +217,7 @@ class Steps:
         executor = self._executors[work.call.name]
         places = executor.places(work.input, self._folder)
         is_restricted = work.call.name == "command" and self._permissions.restrict_commands
+        used: Usage | None = None
         try:
             if is_restricted or any(place.locked() for place in places):
                 self._writer.write_lazily(work.event(StepStatus.QUEUED))
@@ -233,13 +235,14 @@ class Steps:
                     self._writer.write_lazily(started)
                 outcome = await self._execute(work, executor, self._request(work, wake_at_ms, time), time)
                 duration_ms = time.elapsed_ms
+            # An outcome may come too late to be journaled.
+            used = outcome.usage
             await self._settle(work, outcome, duration_ms)
         except Aborted as aborted:
-            await self._cut_off(work, aborted)
+            await self._cut_off(work, aborted, aborted.usage if isinstance(aborted, AbortedWork) else used)
 
-    async def _cut_off(self, work: StepWork, aborted: Aborted) -> None:
+    async def _cut_off(self, work: StepWork, aborted: Aborted, usage: Usage | None) -> None:
         """Journal that a step was stopped while its run goes on; what it used is counted whatever was stopped."""
-        usage = aborted.usage if isinstance(aborted, AbortedWork) else None
         if aborted.reason.kind in _LOCAL and not self._signal.is_aborted:
             body = work.event(StepStatus.INTERRUPTED, reason=aborted.reason.kind.value, usage=usage)
             await self._questions.withdraw_left(work.step_id)

@@ -58,8 +58,8 @@ class WorkTime:
 
     @property
     def elapsed_ms(self) -> int:
-        """How long it has worked."""
-        return self._clock.now_ms() - self._began_ms - self._stood_ms
+        """How long it has worked, by the wall clock; 0 when that was set back behind its beginning."""
+        return max(0, self._clock.now_ms() - self._began_ms - self._stood_ms)
 
     async def until(self, seconds: float) -> None:
         """Wait until it has worked that long. May be cancelled."""
@@ -81,10 +81,17 @@ class WorkTime:
             self._stand()
         try:
             yield
-        finally:
+        except BaseException:
+            # Nobody wants the answer any more. Who ends must not wait for a place that another has for hours; an agent
+            # that withdrew its question works on in the places that are free.
             self._questions -= 1
-            if not self._questions:
-                await self._come_back()
+            if not self._questions and not self._is_coming_back:
+                await self._take_free()
+                self._go_on()
+            raise
+        self._questions -= 1
+        if not self._questions:
+            await self._come_back()
 
     async def _come_back(self) -> None:
         if self._is_coming_back:
@@ -105,10 +112,19 @@ class WorkTime:
         self._signal.throw_if_aborted()
         for place in self._places:
             if place.locked():
-                await self._signal.race(place.acquire())
+                await self._signal.race(self._hold(place))
             else:
-                await place.acquire()
-            self._held.append(place)
+                await self._hold(place)
+
+    async def _take_free(self) -> None:
+        for place in self._places:
+            if not place.locked():
+                await self._hold(place)
+
+    async def _hold(self, place: asyncio.Semaphore) -> None:
+        # In one piece: whoever is cancelled at this moment has the place, and gives it back.
+        await place.acquire()
+        self._held.append(place)
 
     def _give_back(self) -> None:
         while self._held:

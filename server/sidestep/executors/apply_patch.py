@@ -71,8 +71,7 @@ class ApplyPatchExecutor:
         except (PatchUnknown, PathsUnknown) as error:
             return _failed(request, FailureCode.VALIDATION, str(error))
         except LockHeld:
-            what = "another process has been at work in this repository, or on what the run had left, for a minute"
-            what += "; try again"
+            what = "another process has been applying a patch to this repository for a minute; try again"
             return _failed(request, FailureCode.INFRASTRUCTURE, what)
         except (GitMissing, GitFailed, GitOutputTooLong, NoWorkTree, OSError) as error:
             return _failed(request, FailureCode.INFRASTRUCTURE, f"the patch was not applied: {error}")

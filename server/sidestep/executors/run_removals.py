@@ -10,6 +10,7 @@ The locks are a fixed number of files, shared by runs: one for each run would st
 
 from __future__ import annotations
 
+import math
 import zlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -45,8 +46,12 @@ class RunRemovals:
             yield
 
     async def passed(self, run_id: str, signal: AbortSignal) -> None:
-        """Wait until nobody removes what the run left, before its work begins. Raises LockHeld, Aborted."""
-        async with hold_exclusively(self._lock_of(run_id), _LOCK_WAIT_S, self._sleep, signal):
+        """
+        Wait until nobody removes what the run left, before its work begins. Raises Aborted.
+
+        As long as it takes: a process that dies lets go, and who shares the lock may have a large run to remove.
+        """
+        async with hold_exclusively(self._lock_of(run_id), math.inf, self._sleep, signal):
             return
 
     def _lock_of(self, run_id: str) -> Path:

@@ -16,8 +16,7 @@ from sidestep.executors.patch_files import PatchFolder
 from sidestep.executors.patches import Patches
 from sidestep.executors.run_removals import RunRemovals
 from sidestep.executors.worktrees import Worktrees
-from sidestep.model.agents import AgentFailed, PatchInfo
-from sidestep.model.run import Failure, FailureCode
+from sidestep.model.agents import PatchInfo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,11 +61,7 @@ class StepWorktrees:
         self.patches = Patches(state_folder, git, self._removals)
 
     async def open(self, run_id: str, key: str, folder: str, signal: AbortSignal) -> OpenWorktree:
-        try:
-            await self._removals.passed(run_id, signal)
-        except LockHeld as held:
-            why = f"no worktree for {folder}: what the run had left is being removed for a minute by now; try again"
-            raise AgentFailed(Failure(FailureCode.INFRASTRUCTURE, why)) from held
+        await self._removals.passed(run_id, signal)
         return OpenWorktree(self._worktrees, await self._worktrees.open(run_id, key, folder, signal))
 
     async def remove_run(self, run_id: str, may_go: Callable[[], Awaitable[bool]]) -> None:

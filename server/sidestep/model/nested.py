@@ -18,10 +18,13 @@ from sidestep.model.abort import AbortKind
 from sidestep.model.decision import Decision, change_status, put, require_claim
 from sidestep.model.errors import InvalidTransition, LeaseLost
 from sidestep.model.events import SourceChanged, StatusChanged
-from sidestep.model.run import NestedSums, RunRecord, RunStatus
+from sidestep.model.run import NestedSums, RunRecord, RunStatus, StepCounts
 from sidestep.model.transitions import RunEvent
+from sidestep.model.usage import Spent, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sidestep.model.events import EventBody
     from sidestep.model.writes import Reopen, Suspend
 
@@ -103,6 +106,15 @@ def with_nested(root: RunRecord, before: RunRecord, after: RunRecord) -> RunReco
     spent = after.finished.duration_ms - before.finished.duration_ms
     finished = sums.finished.plus(spent, after.finished.usage.minus(before.finished.usage))
     return replace(root, nested=NestedSums(steps, usage, finished))
+
+
+def recounted(root: RunRecord, members: Iterable[RunRecord]) -> RunRecord:
+    """A root's row with the sums of the runs nested in it counted anew: an older version beside this one drops them."""
+    nothing = replace(root, steps=StepCounts(), usage=Usage(), finished=Spent())
+    whole = replace(root, nested=NestedSums())
+    for member in members:
+        whole = with_nested(whole, nothing, member)
+    return whole
 
 
 def source_change(before: RunRecord, after: RunRecord) -> list[EventBody]:

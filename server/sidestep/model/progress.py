@@ -95,9 +95,10 @@ def charge(record: RunRecord, root: RunRecord, write: Charge, step: StepLookup) 
     if len(claims) > 1 or not (record.status is RunStatus.INTERRUPTED or root.epoch == write.claim_epoch):
         raise LeaseLost(run_id=record.run_id, claim_epoch=write.claim_epoch)
     before = step(write.key)
-    if before is None or before.status is not StepStatus.STARTED:
+    if before is None or before.status is not StepStatus.STARTED or before.claim_epoch != write.claim_epoch:
+        # It is over, or its start was never journaled; a second charge could not be told from the first then.
         return Decision(record)
-    more = write.usage.minus(_counted(record, before) or Usage())
+    more = write.usage.minus(before.usage or Usage())
     return Decision(replace(record, usage=record.usage.plus(more)), steps=(replace(before, usage=write.usage),))
 
 

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from sidestep.model.errors import DataDamaged, InvalidTransition, RunNotFound, StoreUnavailable
 from sidestep.model.journal import created, decide
-from sidestep.model.nested import created_under, stopped_with_root, with_nested
+from sidestep.model.nested import created_under, recounted, stopped_with_root, with_nested
 from sidestep.model.ports import Committed, Deleted
 from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import ACTIVE, STOPPED, RunRecord, RunStatus, StepStatus
-from sidestep.model.writes import QuestionWrite
+from sidestep.model.writes import Claim, QuestionWrite
 from sidestep.store.notices import Notices
 from sidestep.store.questions import encode_question, put_question, read_question, withdraw_open
 from sidestep.store.row_cache import RowCache
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("sidestep.store")
 
 _ACTIVE_WORDS = ", ".join(f"'{status.value}'" for status in sorted(ACTIVE, key=lambda status: status.value))
-_SELECT_ACTIVE_MEMBERS = (
-    f"SELECT run_id FROM runs WHERE root_run_id = ? AND run_id != ? AND status IN ({_ACTIVE_WORDS}) ORDER BY run"
-)
+_SELECT_MEMBERS = "SELECT run_id FROM runs WHERE root_run_id = ? AND run_id != ?"
+_SELECT_ACTIVE_MEMBERS = f"{_SELECT_MEMBERS} AND status IN ({_ACTIVE_WORDS}) ORDER BY run"
 
 
 @dataclass(frozen=True)
@@ -146,6 +145,8 @@ class Tables:
         """Answers the row after `write`; raises what `decide` raises, and `RunNotFound`."""
         row = self._rows.row(write.run_id)
         record = row.record
+        if isinstance(write, Claim) and record.is_root:
+            record = self._recounted(record)
         root = record if record.is_root else self._rows.row(record.root_run_id).record
         if isinstance(write, QuestionWrite):
             question = read_question(self._connection, write.interaction_id)
@@ -192,6 +193,15 @@ class Tables:
             if counted != root:
                 told.append(self._changed(counted))
         return told
+
+    def _recounted(self, root: RunRecord) -> RunRecord:
+        """The root's row with its sums as those of its nested runs; as it is when one of those cannot be read (C5)."""
+        members = self._connection.execute(_SELECT_MEMBERS, (root.run_id, root.run_id)).fetchall()
+        try:
+            return recounted(root, [self._rows.row(run_id).record for (run_id,) in members])
+        except DataDamaged:
+            log.exception("a nested run is unreadable", extra={"run_id": root.run_id})
+            return root
 
     def _uncounted(self, run: int) -> list[Committed]:
         """The row of a nested run whose questions were closed with its root; none when it cannot be read (C5)."""

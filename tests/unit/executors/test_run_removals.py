@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sidestep.executors.run_removals import RunRemovals
 from sidestep.executors.step_worktrees import StepWorktrees
+from sidestep.model.abort import AbortController, Aborted, AbortKind, AbortReason
 
 from .isolation import RUN, Isolation
 
@@ -79,3 +81,29 @@ async def test_a_run_that_left_nothing_is_not_looked_at(isolation: Isolation) ->
     removal = Removal(StepWorktrees(isolation.state, isolation.git), has_ended=True)
     await removal.task
     assert not removal.has_looked.is_set()
+
+
+async def test_work_waits_for_a_slow_git_as_long_as_it_takes_and_no_longer_than_its_signal(tmp_path: Path) -> None:
+    """The lock may be another run's: its large worktrees must not make steps fail that have nothing to do with it."""
+    waited_s = 0.0
+    is_long = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal waited_s
+        waited_s += seconds
+        if waited_s > 600:
+            is_long.set()
+        await asyncio.sleep(0)
+
+    removals, controller = RunRemovals(tmp_path, sleep), AbortController()
+    async with removals.removing(RUN):
+        working = asyncio.ensure_future(removals.passed(RUN, AbortController().signal))
+        stopped = asyncio.ensure_future(removals.passed(RUN, controller.signal))
+        long = asyncio.ensure_future(is_long.wait())
+        done, _ = await asyncio.wait({working, stopped, long}, return_when=asyncio.FIRST_COMPLETED)
+        assert not done & {working, stopped}
+        controller.abort(AbortReason(AbortKind.USER))
+        with pytest.raises(Aborted):
+            await stopped
+        assert not working.done()
+    await working
