@@ -30,13 +30,14 @@ async def main(task: str):
 CHILD = '"""The child."""\nasync def main(name: str):\n    return name\n'
 
 
-def greet(client: RawClient, folder: Path, capabilities: dict[str, Any]) -> None:
+def greet(client: RawClient, folder: Path, capabilities: dict[str, Any]) -> dict[str, Any]:
     """Shake hands as plain LSP does: no capability of ours, and no word about trust."""
     folders = [{"uri": folder.as_uri(), "name": folder.name}]
     hello = {"processId": None, "rootUri": None, "capabilities": capabilities, "workspaceFolders": folders}
     offered = client.result("initialize", hello)["capabilities"]
     assert offered["hoverProvider"] is True
     client.notify("initialized")
+    return offered
 
 
 class Editor:
@@ -112,6 +113,29 @@ def test_problems_follow_what_is_typed_and_go_when_it_is_closed(editor: Editor) 
     assert "unknown-name" in {problem["code"] for problem in editor.published(4)}
     editor.close()
     assert editor.published(None) == []
+
+
+@pytest.mark.parametrize(
+    ("offered", "agreed", "satellite"),
+    [(["utf-8", "utf-16"], "utf-8", 4), (["utf-16", "utf-8"], "utf-16", 2), (["utf-7", "utf-32"], "utf-32", 1)],
+)
+def test_columns_count_what_was_agreed(
+    tmp_path: Path, tmp_store_path: Path, offered: list[str], agreed: str, satellite: int
+) -> None:
+    with RawClient.spawn(store=tmp_store_path) as client:
+        editor = Editor(client, tmp_path / "w")
+        greeted = greet(client, tmp_path / "w", {**CAPABILITIES, "general": {"positionEncodings": offered}})
+        assert greeted["positionEncoding"] == agreed
+        editor.open()
+        (missing,) = editor.published(1)
+        end = 31 + satellite
+        assert missing["range"] == place(4, 10, end)
+        editor.change(2, {"range": place(4, end - 1, end - 1), "text": ', id="fix"'})
+        assert editor.published(2) == []
+        # The contract's own methods count as the contract says it.
+        told = client.result("workflow/validate", {"source": SOURCE})["diagnostics"]
+        assert told[0]["range"] == place(4, 10, 33)
+        assert client.shut_down() == 0
 
 
 def test_a_quick_fix_mends_what_it_says(editor: Editor) -> None:

@@ -87,7 +87,19 @@ class Editor:
     def do(self, command: str, **argument: Any) -> Any:
         return self.click({"command": f"sidestep.{command}", "arguments": [argument]})
 
-    def ended(self, run_id: str, status: str) -> None:
+    def status(self, run_id: str, status: str) -> None:
+        self.client.expect(
+            message_where(
+                lambda message: (
+                    message.get("method") == "workflow/statusChanged"
+                    and message["params"]["runId"] == run_id
+                    and message["params"]["status"] == status
+                ),
+                f"{run_id} is {status}",
+            )
+        )
+
+    def ended(self, run_id: str, status: str, *, since: int = 0) -> None:
         self.client.expect(
             message_where(
                 lambda message: (
@@ -97,13 +109,14 @@ class Editor:
                     and message["params"].get("quiescent") is True
                 ),
                 f"{run_id} is {status} and quiescent",
-            )
+            ),
+            since=since,
         )
 
     def began(self, run_id: str, step_id: str) -> None:
         """Wait until a step is under way: the run is asked again and again, as an editor without our protocol may."""
         self.client.result("workflow/subscribe", {"runId": run_id, "afterSequence": 0})
-        if not any(self._steps(run_id, step_id)):
+        if not any(self.steps(run_id, step_id)):
             self.client.expect(
                 message_where(
                     lambda message: (
@@ -114,7 +127,7 @@ class Editor:
                 )
             )
 
-    def _steps(self, run_id: str, step_id: str) -> list[Any]:
+    def steps(self, run_id: str, step_id: str) -> list[Any]:
         return self.client.result("workflow/steps", {"runId": run_id, "stepId": step_id})["steps"]
 
     def asked(self, method: str) -> Any:
@@ -218,6 +231,71 @@ def test_a_failed_step_is_a_problem_at_its_call_until_the_call_changes(editor: C
         since=since,
     )
     assert [each["code"] for each in told["params"]["diagnostics"]] == []
+
+
+def test_a_retry_goes_on_with_the_script_that_ran_or_with_the_present_one(editor: Callable[..., Editor]) -> None:
+    here = editor()
+    here.open(RED)
+    run_id = here.click(here.lenses()["Run"])
+    here.ended(run_id, "failed")
+    since = here.client.mark()
+    assert here.do("retry", runId=run_id) == run_id
+    here.ended(run_id, "failed", since=since)
+    (here.scripts / "build.py").write_text(RED.replace("exit 3", "exit 0"))
+    since = here.client.mark()
+    # The file is another one now, and the default is still the text that ran.
+    here.do("retry", runId=run_id, source="snapshot")
+    here.ended(run_id, "failed", since=since)
+    since = here.client.mark()
+    here.do("retry", runId=run_id, source="current")
+    here.ended(run_id, "completed", since=since)
+    (one,) = here.steps(run_id, "one")
+    assert (one["attempt"], one["reused"]) == (1, True)
+
+
+def test_a_run_can_be_moved_to_the_background(editor: Callable[..., Editor]) -> None:
+    here = editor()
+    here.open(HELD)
+    run_id = here.click(here.lenses()["Run"])
+    here.began(run_id, "two")
+    assert here.do("background", runId=run_id) == run_id
+    here.status(run_id, "backgrounded")
+    assert "Interrupt" in here.lenses()
+    assert here.do("interrupt", runId=run_id) == run_id
+    here.ended(run_id, "interrupted")
+
+
+def test_a_script_with_unsaved_changes_runs_as_it_was_saved_and_says_so(editor: Callable[..., Editor]) -> None:
+    here = editor()
+    here.open(GREEN)
+    since = here.client.mark()
+    here.ended(here.do("run", uri=here.uri), "completed")
+    change = {"text": GREEN.replace("All is well", "All is new")}
+    document = {"uri": here.uri, "version": 2}
+    here.client.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [change]})
+    here.lenses()
+    assert not [each for each in here.client.messages[since:] if each.get("method") == "window/showMessage"]
+    run_id = here.do("run", uri=here.uri)
+    assert here.message("build runs as it was saved")["type"] == 2
+    here.ended(run_id, "completed")
+    assert "All is well" in str(here.client.result("workflow/get", {"runId": run_id, "include": ["result"]}))
+
+
+def test_the_report_of_a_deleted_run_is_deleted(tmp_path: Path, tmp_store_path: Path) -> None:
+    with RawClient.spawn(store=tmp_store_path) as client:
+        here = Editor(client, tmp_path / "w", FULL, trusted=True)
+        here.open(GREEN)
+        run_id = here.do("run", uri=here.uri)
+        here.ended(run_id, "completed")
+        here.do("showRun", runId=run_id)
+        shown = here.asked("window/showDocument")
+        here.answer(shown, {"success": True})
+        path = Path(path_of_uri(shown["params"]["uri"])[0] or "")
+        assert path.exists()
+        client.result("workflow/delete", {"runId": run_id})
+        # The file goes after the run, before the server does.
+        assert client.shut_down() == 0
+        assert not path.exists()
 
 
 def test_the_same_is_offered_as_code_actions(editor: Callable[..., Editor]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from sidestep.language.steps import argument
 from sidestep.language.unawaited import unawaited_steps
 from sidestep.scripts.check import SCRIPT_PROBLEMS_MAX, check, check_syntax
 from sidestep.scripts.near_names import did_you_mean, near_names
@@ -43,26 +44,27 @@ def diagnose(snapshot: Snapshot, surroundings: Surroundings, *, bytes_max: int) 
 
 def _unknown_agents(snapshot: Snapshot, surroundings: Surroundings) -> Iterator[ScriptProblem]:
     """Agents that are configured nowhere: a warning, as another machine, or the next minute, may have them."""
+    syntax, imports = snapshot.syntax, snapshot.imports
+    if syntax is None or imports is None or surroundings.agents is None:
+        return
     named = [
         (value, name)
-        for site in snapshot.call_sites
-        if site.primitive.name == "agent" and (value := site.argument("agent")) is not None
+        for call, primitive in imports.calls
+        if primitive.name == "agent" and (value := argument(call, primitive, "agent")) is not None
         if isinstance(value, ast.Constant) and isinstance(name := value.value, str)
     ]
-    if not named or surroundings.agents is None or snapshot.syntax is None:
-        return
-    known: Sequence[str] | None = surroundings.agents(snapshot.folder)
+    known: Sequence[str] | None = surroundings.agents(snapshot.folder) if named else None
     if known is None:
         return
     for value, name in named:
         if name in known:
             continue
         near = near_names(name, known, count=1)
-        yield snapshot.syntax.problem(
+        yield syntax.problem(
             value,
             "unknown-agent",
             f"no agent {name!r} is configured here.{did_you_mean(name, known)}",
             severity="warning",
-            fix=(snapshot.syntax.span(value), f'"{near[0]}"') if near else None,
+            fix=(syntax.span(value), f'"{near[0]}"') if near else None,
             fix_title=f"Change to {near[0]!r}" if near else None,
         )

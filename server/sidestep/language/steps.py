@@ -70,12 +70,17 @@ class CallSite:
     step_id: StepId | None
 
     def argument(self, name: str) -> ast.expr | None:
-        """What is given for a parameter by name, or by position if it is the first."""
-        by_name = next((each.value for each in self.call.keywords if each.arg == name), None)
-        is_first = self.primitive.parameters[0].name == name
-        if by_name is not None or not is_first or not self.call.args:
-            return by_name
-        return self.call.args[0]
+        """See `argument`."""
+        return argument(self.call, self.primitive, name)
+
+
+def argument(call: ast.Call, primitive: Primitive, name: str) -> ast.expr | None:
+    """What is given for a parameter by name, or by position if it is the first."""
+    by_name = next((each.value for each in call.keywords if each.arg == name), None)
+    is_first = primitive.parameters[0].name == name
+    if by_name is not None or not is_first or not call.args:
+        return by_name
+    return call.args[0]
 
 
 def call_sites(snapshot: Snapshot) -> list[CallSite]:

@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 def unawaited_steps(snapshot: Snapshot) -> Iterator[ScriptProblem]:
     """Problems of coroutines that are kept in a name nobody reads, asked for their truth, or returned by `main`."""
-    syntax = snapshot.syntax
-    if syntax is None:
+    syntax, imports = snapshot.syntax, snapshot.imports
+    if syntax is None or imports is None:
         return
-    for site in snapshot.call_sites:
-        why = _why_unawaited(syntax, site.call) if site.primitive.is_awaited else None
+    for call, primitive in imports.calls:
+        why = _why_unawaited(syntax, call) if primitive.is_awaited else None
         if why is None:
             continue
-        is_async = isinstance(syntax.function_of(site.call), ast.AsyncFunctionDef)
-        fix = insertion(site.span.line, site.span.column, "await ") if is_async else None
+        is_async = isinstance(syntax.function_of(call), ast.AsyncFunctionDef)
+        at = syntax.span(call)
+        fix = insertion(at.line, at.column, "await ") if is_async else None
         yield syntax.problem(
-            site.call,
+            call,
             "unawaited",
-            f"{site.primitive.name}(...) {why}: await it",
+            f"{primitive.name}(...) {why}: await it",
             severity="warning",
             fix=fix,
             fix_title="Add await" if fix else None,

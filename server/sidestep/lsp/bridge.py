@@ -84,6 +84,7 @@ class PyglsBridge:
         self._version = version
         self._peer: Peer | None = None
         self._initialize_params: Raw | None = None
+        self._position_encoding = "utf-16"
         self._features: dict[str, Feature] = {}
         self._late_methods: frozenset[str] = frozenset()
         self._build_late: Callable[[PyglsServer], Mapping[str, Feature]] | None = None
@@ -102,9 +103,15 @@ class PyglsBridge:
         """Tell where pygls' own notifications and requests go."""
         self._peer = peer
 
-    def initialize(self, params: Raw | None) -> None:
-        """Keep the client's initialize params for pygls; its workspace is made from them."""
+    def initialize(self, params: Raw | None, position_encoding: str = "utf-16") -> None:
+        """
+        Keep the client's initialize params for pygls; its workspace is made from them.
+
+        Args:
+            position_encoding: What the initialize reply names; pygls has to count alike.
+        """
         self._initialize_params = params
+        self._position_encoding = position_encoding
 
     def feature(self, method: str, handler: Feature) -> None:
         """Serve a standard method, or hear a standard notification after pygls has taken it in."""
@@ -200,7 +207,8 @@ class PyglsBridge:
 
         server = PyglsServer(self._name, self._version, self)
         late: Mapping[str, Feature] = {} if self._build_late is None else self._build_late(server)
-        server.start(_as_utf16(self._initialize_params), {**self._features, **late})
+        params = _counting_in(self._position_encoding, self._initialize_params)
+        server.start(params, {**self._features, **late}, self._position_encoding)
         return server
 
     def _pump(self) -> None:
@@ -281,11 +289,11 @@ def _load_params(params: Raw | None) -> object:
     return {} if loaded is None else loaded
 
 
-def _as_utf16(params: Raw | None) -> dict[str, Any]:
+def _counting_in(position_encoding: str, params: Raw | None) -> dict[str, Any]:
     """
-    The client's initialize params, without its offer of other position encodings.
+    The client's initialize params with one position encoding, the one that our reply names.
 
-    Our initialize reply names none, which means UTF-16; pygls would choose one of those offered and count differently.
+    pygls would choose by its own taste among those offered, and count differently from what the client was told.
     """
     try:
         loaded = _load_params(params)
@@ -296,9 +304,8 @@ def _as_utf16(params: Raw | None) -> dict[str, Any]:
     if isinstance(capabilities, dict):
         known = dict(cast("dict[str, Any]", capabilities))
         general: object = known.get("general")
-        if isinstance(general, dict):
-            kept = {key: value for key, value in cast("dict[str, Any]", general).items() if key != "positionEncodings"}
-            known["general"] = kept
+        others = cast("dict[str, Any]", general) if isinstance(general, dict) else {}
+        known["general"] = {**others, "positionEncodings": [position_encoding]}
         changed["capabilities"] = known
     return changed
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sidestep.lsp.greeting import Greeting, shows_messages
+from sidestep.lsp.greeting import Greeting, position_encoding, shows_messages
 from sidestep.lsp.host_log import HostLog
 from sidestep.lsp.language_offer import LANGUAGE_METHODS, language_capabilities
 from sidestep.lsp.method_table import ADMISSIONS, AT_ONCE, LARGE
@@ -103,6 +103,8 @@ class Connection:
         self._load_failure: Exception | None = None
         self._has_waiters = True
         self._opening: asyncio.Task[None] | None = None
+        # Of a script's URI, in a thread; nothing is open until pygls is there.
+        self._is_unsaved: Callable[[str], bool] = lambda _: False
         self._client_process_id: asyncio.Future[int | None] = self._loop.create_future()
         self._trace = Trace(writer, self._loop.time)
         self.session = Session(
@@ -140,7 +142,8 @@ class Connection:
 
     async def _initialize(self, raw: msgspec.Raw | None) -> InitializeResult:
         params = decode_params(InitializeParams, raw)
-        self._parts.bridge.initialize(raw)
+        encoding = position_encoding(params)
+        self._parts.bridge.initialize(raw, encoding)
         capability = _workflow_capability(params)
         version = PROTOCOL_VERSION if capability is None else common_version(capability)
         can_interact = capability is not None and capability.interaction and version is not None
@@ -169,7 +172,7 @@ class Connection:
         )
         return InitializeResult(
             capabilities={
-                "positionEncoding": "utf-16",
+                "positionEncoding": encoding,
                 "textDocumentSync": {"openClose": True, "change": 2},
                 **language_capabilities(),
                 "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
@@ -209,15 +212,19 @@ class Connection:
         settings = self._parts.settings
         surroundings = Surroundings(user_folder=self._parts.user_workflows(), agents=self._agent_names)
         runs = ScriptRuns(self._workflows, settings)
-        return LanguageMethods(server, surroundings, runs, settings, self._loop, self._refresh_lenses).features()
+        methods = LanguageMethods(server, surroundings, runs, settings, self._loop, self._refresh_lenses)
+        self._is_unsaved = methods.is_unsaved
+        return methods.features()
 
     def _agent_names(self, folder: str | None) -> Sequence[str] | None:
         """In any thread; None as long as nobody can tell."""
         return None if self._side is None else self._side.agent_names(folder)
 
-    def _refresh_lenses(self) -> None:
+    def _refresh_lenses(self, answered: Callable[[], None]) -> None:
         if self._greeting.offers("workspace", "codeLens", "refreshSupport"):
-            self.session.ask("workspace/codeLens/refresh", None, lambda _: None)
+            self.session.ask("workspace/codeLens/refresh", None, lambda _: answered())
+        else:
+            answered()
 
     async def _workflows(self) -> WorkflowSide:
         """Raises: whatever it cannot be loaded for; Draining when the process is about to end."""
@@ -242,6 +249,7 @@ class Connection:
                 settings=self._parts.settings,
                 versions=self._parts.versions,
                 loop=self._loop,
+                is_unsaved=lambda uri: self._is_unsaved(uri),
             )
             side.greeted(self._greeting)
             self._side = side

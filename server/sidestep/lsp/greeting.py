@@ -8,6 +8,9 @@ import msgspec
 
 from sidestep_protocol.capabilities import InitializeParams
 
+# What columns can count: bytes, UTF-16 code units, or characters.
+POSITION_ENCODINGS = frozenset({"utf-8", "utf-16", "utf-32"})
+
 
 class Greeting(msgspec.Struct, frozen=True):
     """
@@ -35,6 +38,14 @@ class Greeting(msgspec.Struct, frozen=True):
         for name in path:
             found = cast("dict[str, Any]", found).get(name) if isinstance(found, dict) else None
         return found
+
+
+def position_encoding(params: InitializeParams) -> str:
+    """What columns of LSP's own methods count: the first of the client's encodings that we have, else UTF-16."""
+    general: Any = params.capabilities.get("general")
+    offered: Any = cast("dict[str, Any]", general).get("positionEncodings") if isinstance(general, dict) else None
+    listed = cast("list[Any]", offered) if isinstance(offered, list) else []
+    return next((each for each in listed if isinstance(each, str) and each in POSITION_ENCODINGS), "utf-16")
 
 
 def shows_messages(params: InitializeParams) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidestep.language.completion import complete
 from sidestep.language.diagnostics import diagnose
@@ -30,7 +30,7 @@ from sidestep.lsp.pushed_diagnostics import PushedDiagnostics
 from sidestep.lsp.run_lenses import LensRefresh, code_lenses, failure_diagnostics, run_actions
 from sidestep.model.errors import ScriptInvalid, ScriptNotFound
 from sidestep.scripts.discovery import ScriptFinder, builtin_folder
-from sidestep.scripts.file_uri import path_of_uri
+from sidestep.scripts.file_uri import path_of_uri, uri_of_path
 from sidestep.scripts.folder import FolderKey
 from sidestep.scripts.source_file import read_source_file
 
@@ -56,13 +56,13 @@ class LanguageMethods:
         runs: ScriptRuns,
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
-        refresh_lenses: Callable[[], object],
+        refresh_lenses: Callable[[Callable[[], None]], object],
     ) -> None:
         """
         Args:
             surroundings: `workflows`, `read` and `last_steps` of it are made here.
             runs: The runs of the scripts that are open.
-            refresh_lenses: Asks the client to ask for its lenses again.
+            refresh_lenses: Asks the client to ask for its lenses again, and calls back when it has answered.
         """
         self._server = server
         self._settings = settings
@@ -70,7 +70,7 @@ class LanguageMethods:
         self._finder = ScriptFinder(user_folder=surroundings.user_folder, builtin=builtin_folder(), settings=settings)
         self._surroundings = replace(surroundings, workflows=self._workflows, read=self._read, last_steps=runs.steps)
         self._pushed = PushedDiagnostics(
-            self._diagnose, self._publish, loop.call_later, debounce_s=settings.diagnostics_debounce_s
+            self._check, self._publish, loop.call_later, debounce_s=settings.diagnostics_debounce_s
         )
         self._runs = runs
         self._refresh = LensRefresh(refresh_lenses, loop.call_later, least_s=settings.lens_refresh_s)
@@ -101,6 +101,12 @@ class LanguageMethods:
             "textDocument/didChange": self._changed,
             "textDocument/didClose": self._closed,
         }
+
+    def is_unsaved(self, uri: str) -> bool:
+        """Whether a script is open with other text than its file has. Blocking; in any thread."""
+        document = self._documents.get(uri)
+        saved = None if document is None else self._saved(document.path)
+        return document is not None and saved is not None and saved != document.snapshot.text
 
     # -- Documents
 
@@ -243,17 +249,24 @@ class LanguageMethods:
         known = self._problems.get(uri)
         return known[1] if known is not None and known[0] is snapshot else self._diagnose(snapshot)
 
-    def _publish(self, uri: str, snapshot: Snapshot | None, problems: list[ScriptProblem]) -> None:
-        if snapshot is None:
-            self._told.pop(uri, None)
-            self._server.publish_diagnostics(uri, None, [])
-            return
-        self._problems[uri] = (snapshot, problems)
+    def _check(self, snapshot: Snapshot) -> _Checked:
+        """In a thread. A failed run that goes on meanwhile has the script checked anew."""
+        problems = self._diagnose(snapshot)
         told = [answers.diagnostic(snapshot, problem, self._encoding) for problem in problems]
         failed = self._runs.failed(snapshot.path)
         if failed is not None:
             related = self._server.offers("text_document", "publish_diagnostics", "related_information")
+            uri = self._uri_of(snapshot.path) or uri_of_path(snapshot.path)
             told += failure_diagnostics(snapshot, uri, failed, self._encoding, with_related=bool(related))
+        return _Checked(problems, told)
+
+    def _publish(self, uri: str, checked: tuple[Snapshot, _Checked] | None) -> None:
+        if checked is None:
+            self._told.pop(uri, None)
+            self._server.publish_diagnostics(uri, None, [])
+            return
+        snapshot, (problems, told) = checked
+        self._problems[uri] = (snapshot, problems)
         if self._told.get(uri) != (snapshot, told):
             # Checked anew because of runs or agents, and nothing came of it: the client has it already.
             self._told[uri] = (snapshot, told)
@@ -287,10 +300,20 @@ class LanguageMethods:
         document = next((each for each in list(self._documents.values()) if each.path == path), None)
         if document is not None:
             return document.snapshot.text
+        return self._saved(path)
+
+    def _saved(self, path: str) -> str | None:
         try:
             return read_source_file(path, file=path, bytes_max=self._settings.script_bytes_max)
         except (ScriptNotFound, ScriptInvalid):
             return None
+
+
+class _Checked(NamedTuple):
+    """What is wrong with a script, and the same with its failed run as the client is told."""
+
+    problems: list[ScriptProblem]
+    told: list[dict[str, Any]]
 
 
 def _pair(position: Any) -> tuple[int, int]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sidestep.language.document import Document, Snapshot
-    from sidestep.model.problems import ScriptProblem
+
+# What is found when a script is checked.
+Found = TypeVar("Found")
 
 log = logging.getLogger("sidestep.lsp")
 
@@ -37,13 +39,13 @@ class _Watched:
         self.is_due = False
 
 
-class PushedDiagnostics:
+class PushedDiagnostics(Generic[Found]):
     """The problems of every open script. Lives on the event loop's thread."""
 
     def __init__(
         self,
-        diagnose: Callable[[Snapshot], list[ScriptProblem]],
-        publish: Callable[[str, Snapshot | None, list[ScriptProblem]], None],
+        diagnose: Callable[[Snapshot], Found],
+        publish: Callable[[str, tuple[Snapshot, Found] | None], None],
         call_later: Callable[[float, Callable[[], None]], Timer],
         *,
         debounce_s: float,
@@ -51,7 +53,7 @@ class PushedDiagnostics:
         """
         Args:
             diagnose: Asked in a thread.
-            publish: Told the URI, what was checked (None: it is closed), and its problems.
+            publish: Told the URI, and what was checked with what was found; None when it is closed.
             call_later: The event loop's.
             debounce_s: How long the pause is.
         """
@@ -83,7 +85,7 @@ class PushedDiagnostics:
         watched = self._watched.pop(uri, None)
         if watched is not None:
             _stop(watched)
-            self._publish(uri, None, [])
+            self._publish(uri, None)
 
     def close_all(self) -> None:
         """Check nothing any more; nothing is told."""
@@ -104,15 +106,15 @@ class PushedDiagnostics:
     async def _checked(self, uri: str, watched: _Watched) -> None:
         snapshot = watched.document.snapshot
         try:
-            problems = await asyncio.to_thread(self._diagnose, snapshot)
+            told = (snapshot, await asyncio.to_thread(self._diagnose, snapshot))
         except Exception:  # The edge of a background task: the next key is another chance.
             log.exception("%s cannot be checked", uri)
-            problems = None
+            told = None
         # A document that was closed meanwhile has this task cancelled, so nothing is told of it from here on.
         watched.checking = None
         # What was typed over meanwhile is not told: its pause will come.
-        if problems is not None and watched.document.snapshot is snapshot:
-            self._publish(uri, snapshot, problems)
+        if told is not None and watched.document.snapshot is snapshot:
+            self._publish(uri, told)
         if watched.is_due:
             watched.is_due = False
             self._check(uri)

@@ -57,7 +57,9 @@ class PyglsServer(LanguageServer):
         self._closers: list[Callable[[], None]] = []
         self.protocol.set_writer(self, include_headers=False)
 
-    def start(self, initialize_params: Mapping[str, Any], features: Mapping[str, Feature]) -> None:
+    def start(
+        self, initialize_params: Mapping[str, Any], features: Mapping[str, Feature], position_encoding: str
+    ) -> None:
         """Register the features, then go through the handshake. Its answer goes to the sink like any other."""
         for method, handler in features.items():
             self.add_feature(method, handler)
@@ -66,7 +68,8 @@ class PyglsServer(LanguageServer):
         except RpcError as refused:
             # Some client's params are not what LSP says: its documents matter more than its capabilities.
             log.warning("pygls refuses the initialize params (%s); going on with the least", refused)
-            self.feed("initialize", {"processId": None, "rootUri": None, "capabilities": {}}, INITIALIZE_ID)
+            least = {"general": {"positionEncodings": [position_encoding]}}
+            self.feed("initialize", {"processId": None, "rootUri": None, "capabilities": least}, INITIALIZE_ID)
         self.feed("initialized", {})
 
     def add_feature(self, method: str, handler: Feature) -> None:

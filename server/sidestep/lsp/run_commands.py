@@ -56,7 +56,7 @@ log = logging.getLogger("sidestep.lsp")
 
 # Commands under way; who has as many unanswered questions answers some first.
 COMMANDS_MAX = 100
-_ERROR = 1
+_ERROR, _WARNING = 1, 2
 _CHOSEN = cast("type[MessageItem | None]", MessageItem | None)
 
 
@@ -99,10 +99,12 @@ class RunCommands:
         endings: RunEndings,
         greeting: Callable[[], Greeting],
         trust: Callable[[FolderKey], Awaitable[None]],
+        is_unsaved: Callable[[str], bool],
     ) -> None:
         """
         Args:
             trust: Trusts a folder from now on, with what follows from that.
+            is_unsaved: Whether a script, by its URI, is open with changes that its file has not; asked in a thread.
         """
         self._peer = peer
         self._service = open_service
@@ -112,6 +114,7 @@ class RunCommands:
         self._endings = endings
         self._greeting = greeting
         self._trust = trust
+        self._is_unsaved = is_unsaved
         self._tasks: set[asyncio.Task[None]] = set()
         # Of progress tokens.
         self._numbers = itertools.count(1)
@@ -206,6 +209,9 @@ class RunCommands:
                     args[question.name] = question.choices[title]
             else:
                 _settle(answer, started.record.run_id)
+                if await asyncio.to_thread(self._is_unsaved, wanted.uri):
+                    message = f"{started.record.name} runs as it was saved; it has changes that are not saved"
+                    self._tell(message, _WARNING)
                 return
 
     async def _interrupt(self, wanted: RunIdArgument) -> None:
@@ -295,8 +301,8 @@ class RunCommands:
         except SidestepError as refused:
             self._tell(str(refused))
 
-    def _tell(self, message: str) -> None:
-        self._peer.notify("window/showMessage", {"type": _ERROR, "message": message})
+    def _tell(self, message: str, kind: int = _ERROR) -> None:
+        self._peer.notify("window/showMessage", {"type": kind, "message": message})
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name="command")

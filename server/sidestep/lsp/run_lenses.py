@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sidestep.language.document import Snapshot
 from sidestep.language.failed_calls import failed_calls
 from sidestep.language.lenses import main_span, offers
 from sidestep.lsp import language_answers as answers
@@ -20,6 +19,7 @@ from sidestep.model.replay_key import hash_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sidestep.language.document import Snapshot
     from sidestep.language.lenses import Offer
     from sidestep.lsp.pushed_diagnostics import Timer
     from sidestep.lsp.script_runs import FailedRun
@@ -60,7 +60,7 @@ def failure_diagnostics(
     if error is None:
         return []
     told: list[dict[str, Any]] = []
-    for problem in failed_calls(snapshot, Snapshot(snapshot.path, failed.source, None), error):
+    for problem in failed_calls(snapshot, failed.ran, error):
         diagnostic = answers.diagnostic(snapshot, problem, encoding)
         if with_related:
             start = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}
@@ -79,16 +79,24 @@ def _command(offer: Offer) -> dict[str, Any]:
 
 
 class LensRefresh:
-    """Asks the client to ask for its lenses again: as runs change, at most once in `least_s`. The event loop's."""
+    """
+    Asks the client to ask for its lenses again, as runs change: at most once in `least_s`, and never while it has not
+    answered the last time. The event loop's.
+    """
 
     def __init__(
         self,
-        refresh: Callable[[], object],
+        refresh: Callable[[Callable[[], None]], object],
         call_later: Callable[[float, Callable[[], None]], Timer],
         *,
         least_s: float,
     ) -> None:
+        """
+        Args:
+            refresh: Calls back when the client has answered.
+        """
         self._refresh = refresh
+        self._is_asked = False
         self._call_later = call_later
         self._least_s = least_s
         self._resting: Timer | None = None
@@ -96,18 +104,25 @@ class LensRefresh:
 
     def changed(self) -> None:
         """There is news: say so now, or when the pace allows."""
-        if self._resting is not None:
+        if self._resting is not None or self._is_asked:
             self._is_due = True
             return
+        self._is_due = False
         self._resting = self._call_later(self._least_s, self._rested)
-        self._refresh()
+        self._is_asked = True
+        self._refresh(self._answered)
 
     def close(self) -> None:
+        self._is_due = False
         if self._resting is not None:
             self._resting.cancel()
 
     def _rested(self) -> None:
         self._resting = None
         if self._is_due:
-            self._is_due = False
+            self.changed()
+
+    def _answered(self) -> None:
+        self._is_asked = False
+        if self._is_due:
             self.changed()

@@ -22,6 +22,7 @@ from sidestep.scripts.file_uri import uri_of_path
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from sidestep.model.ports import Deleted
     from sidestep.model.run import RunRecord, StepRecord
     from sidestep.service.workflows import WorkflowService
 
@@ -37,19 +38,49 @@ class RunReports:
 
     def __init__(self, open_service: Callable[[], Awaitable[WorkflowService]]) -> None:
         self._open_service = open_service
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def write(self, run: RunRecord) -> str | None:
         """The URI of a file with the run's report as it is now; None when it cannot be made, which is logged."""
         try:
             service = await self._open_service()
+            folder = await _folder(service)
             page = await service.store.read_steps(run.run_id, limit=STEPS_MAX)
-            store_path = Path((await service.store.health())["storePath"])
             text = report_text(run, page.items)
-            path = await asyncio.to_thread(_write, store_path.parent / "reports", run.run_id, text)
+            path = await asyncio.to_thread(_write, folder, run.run_id, text)
         except (OSError, SidestepError) as error:
             log.warning("%s: its report cannot be written: %s", run.run_id, error)
             return None
         return uri_of_path(str(path))
+
+    def deleted(self, deleted: Deleted) -> None:
+        """The listener: a run is gone, and its report goes with it."""
+        task = asyncio.get_running_loop().create_task(self._remove(deleted.run_id), name="report")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def removed(self) -> None:
+        """Wait until the reports of all runs that are gone are gone."""
+        await asyncio.gather(*self._tasks)
+
+    def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def _remove(self, run_id: str) -> None:
+        try:
+            path = await _folder(await self._open_service()) / _name(run_id)
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        except (OSError, SidestepError) as error:
+            log.warning("%s: its report cannot be removed: %s", run_id, error)
+
+
+async def _folder(service: WorkflowService) -> Path:
+    return Path((await service.store.health())["storePath"]).parent / "reports"
+
+
+def _name(run_id: str) -> str:
+    return f"{run_id}.md"
 
 
 def report_text(run: RunRecord, steps: Sequence[StepRecord]) -> str:
@@ -80,12 +111,12 @@ def _step_line(step: StepRecord) -> str:
 def _write(folder: Path, run_id: str, text: str) -> Path:
     """Blocking. A reader sees the whole file or the one before."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path, temporary = folder / f"{run_id}.md", folder / f".{run_id}.{os.getpid()}"
+    path, temporary = folder / _name(run_id), folder / f".{run_id}.{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as file:
         file.write(text.encode("utf-8", "replace"))
     temporary.replace(path)
-    files = sorted(folder.glob("run_*.md"), key=lambda each: each.name != path.name and -_changed_at(each))
+    files = sorted(folder.glob("run_*.md"), key=lambda each: (each != path, -_changed_at(each)))
     for old in files[REPORTS_MAX:]:
         with contextlib.suppress(OSError):
             old.unlink()

@@ -15,6 +15,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sidestep.language.document import Snapshot
 from sidestep.language.surroundings import StepMemory, workspace_of
 from sidestep.model.errors import SidestepError
 from sidestep.model.ports import RunFilter
@@ -40,10 +41,16 @@ STEPS_MAX = 1000
 
 @dataclass(frozen=True)
 class FailedRun:
-    """The failed run that a script's person should still hear of, with the text that ran and where its report is."""
+    """
+    The failed run that a script's person should still hear of.
+
+    Attributes:
+        ran: The text that ran, read already: it may be another one than the script has now.
+        report_uri: Where its report is.
+    """
 
     run: RunRecord
-    source: str
+    ran: Snapshot
     report_uri: str | None
 
 
@@ -218,13 +225,16 @@ class ScriptRuns:
         try:
             side, service = await self._attended()
             source = await service.store.read_source(run.source_hash)
+            ran = Snapshot(path, source, None)
+            # Its calls are read here, in a thread, and kept: it is asked for them each time the script is checked.
+            await asyncio.to_thread(lambda: ran.call_sites)
             report_uri = await side.reports.write(run)
         except SidestepError as error:
             log.info("%s: what failed cannot be read: %s", run.run_id, error)
             return
         now = _still_failed(watched.runs)
         if now is not None and (now.run_id, now.epoch) == (run.run_id, run.epoch):
-            watched.failed = FailedRun(run, source, report_uri)
+            watched.failed = FailedRun(run, ran, report_uri)
             self._changed(path, True)
 
     async def _read_steps(self, service: WorkflowService, watched: _Watched, run: RunRecord) -> None:

@@ -81,6 +81,7 @@ class WorkflowSide:
         settings: Settings,
         versions: dict[str, str],
         loop: asyncio.AbstractEventLoop,
+        is_unsaved: Callable[[str], bool],
     ) -> None:
         self._parts = parts
         self._session = session
@@ -137,6 +138,7 @@ class WorkflowSide:
             endings=self._endings,
             greeting=lambda: self._greeting,
             trust=self._trust,
+            is_unsaved=is_unsaved,
         )
         self._tasks = TasksAtHost(session, answer_bytes_max=settings.agent_answer_bytes_max)
         self._status = ServerStatus(session.notify, lambda: 0 if self._told is None else len(self._told.runs))
@@ -202,6 +204,7 @@ class WorkflowSide:
             service.listeners.listen(self._notifier.told)
             service.listeners.listen_deleted(self._notifier.deleted)
             service.listeners.listen(self._endings.told)
+            service.listeners.listen_deleted(self.reports.deleted)
             service.outputs.listen(self._live_output.told)
             service.pace.folders_open(len(self._workspace.folders))
             self._attend(service)
@@ -235,6 +238,7 @@ class WorkflowSide:
     async def shut_down(self) -> None:
         """Stop every run; a service that is opened from now on is drained at once."""
         self._is_shut_down = True
+        await self.reports.removed()
         service = self._parts.opened_service()
         if service is not None:
             await service.drain(_SHUT_DOWN)
@@ -267,6 +271,7 @@ class WorkflowSide:
         self._interactions.close()
         self.commands.close()
         self._endings.close()
+        self.reports.close()
         self._subscriptions.close()
         self._live_output.close()
         self._notifier.close()

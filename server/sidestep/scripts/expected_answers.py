@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # What surely is no `None`.
 _VALUES = (ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.JoinedStr)
+# Parents of a name that leave its value as it is.
+_LEAVES_AS_IT_IS = frozenset({ast.Assign, ast.AnnAssign, ast.keyword})
 # Options that say what happens at `timeout_s`.
 _AT_TIMEOUT = ("grace_s", "final_instructions")
 
@@ -102,9 +104,8 @@ class ExpectedAnswers:
         """Names of which the value may be changed in place: all that are used for more than being given to a call."""
         return {
             node.id
-            for node in self._syntax.nodes
-            if isinstance(node, ast.Name)
-            and not isinstance(self._syntax.parents.get(node), ast.Assign | ast.AnnAssign | ast.keyword)
+            for node in self._syntax.of_type(ast.Name)
+            if type(self._syntax.parents[node]) not in _LEAVES_AS_IT_IS
         }
 
 

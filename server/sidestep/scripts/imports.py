@@ -58,30 +58,28 @@ class Imports:
     @cached_property
     def calls(self) -> list[tuple[ast.Call, Primitive]]:
         """Every sure call of a primitive, in the order of the tree."""
-        calls = [node for node in self._syntax.nodes if isinstance(node, ast.Call)]
-        found = ((node, self.primitive(node)) for node in calls)
+        found = ((node, self.primitive(node)) for node in self._syntax.of_type(ast.Call))
         return [(node, primitive) for node, primitive in found if primitive is not None]
 
 
 def check_imports(syntax: ScriptSyntax) -> Iterator[ScriptProblem]:
     """Problems of every import statement."""
-    for node in syntax.nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.partition(".")[0] == AUTHORING:
-                    yield _sidestep_as_a_module(syntax, node, alias)
-                elif not _is_for_type_checkers(syntax, node):
-                    yield from _check_module(syntax, node, alias, alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level == 0 and module == AUTHORING:
-                yield from _check_authoring_import(syntax, node)
-            elif node.level == 0 and module.partition(".")[0] == AUTHORING:
-                yield syntax.problem(
-                    node, "import", f"only `from {AUTHORING} import ...` is there for scripts, not `{module}`"
-                )
+    for node in syntax.of_type(ast.Import):
+        for alias in node.names:
+            if alias.name.partition(".")[0] == AUTHORING:
+                yield _sidestep_as_a_module(syntax, node, alias)
             elif not _is_for_type_checkers(syntax, node):
-                yield from _check_names_of_module(syntax, node, module)
+                yield from _check_module(syntax, node, alias, alias.name)
+    for node in syntax.of_type(ast.ImportFrom):
+        module = node.module or ""
+        if node.level == 0 and module == AUTHORING:
+            yield from _check_authoring_import(syntax, node)
+        elif node.level == 0 and module.partition(".")[0] == AUTHORING:
+            yield syntax.problem(
+                node, "import", f"only `from {AUTHORING} import ...` is there for scripts, not `{module}`"
+            )
+        elif not _is_for_type_checkers(syntax, node):
+            yield from _check_names_of_module(syntax, node, module)
 
 
 def add_import(syntax: ScriptSyntax, name: str) -> Edit | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Loop = ast.For | ast.AsyncFor | ast.While | Comprehension
 
+# What is, or is part of, a loop, and has a target and what it goes over.
+_GOES_OVER = (ast.For, ast.AsyncFor, ast.comprehension)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 # Rounds of looking which inner loops follow from which; a script that needs more is taken to vary everywhere.
@@ -83,13 +85,14 @@ def _varying_names(syntax: ScriptSyntax, loop: Loop) -> set[str]:
     inner_targets: set[ast.AST] = set()
     nodes = syntax.descendants(loop)
     for node in nodes:
-        over = _goes_over(node)
-        if over is not None and not _is_own_round(loop, node):
-            targets = {each for each in ast.walk(over[0]) if isinstance(each, ast.Name)}
-            inner.append(({each.id for each in targets}, over[1]))
+        if isinstance(node, _GOES_OVER) and not _is_own_round(loop, node):
+            targets = {each for each in ast.walk(node.target) if isinstance(each, ast.Name)}
+            inner.append(({each.id for each in targets}, node.iter))
             inner_targets |= targets
     for node in nodes:
-        if type(node) in BINDERS and node not in inner_targets:
+        # Most names are read, and bind nothing.
+        is_read = type(node) is ast.Name and type(node.ctx) is ast.Load
+        if not is_read and type(node) in BINDERS and node not in inner_targets:
             varying.update(bound_names(node))
     for _ in range(_PASSES_MAX):
         before = len(varying)
@@ -99,13 +102,6 @@ def _varying_names(syntax: ScriptSyntax, loop: Loop) -> set[str]:
         if len(varying) == before:
             return varying
     return varying.union(*(names for names, _ in inner))
-
-
-def _goes_over(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
-    """Target and iterated expression of what is, or is part of, a loop."""
-    if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-        return node.target, node.iter
-    return None
 
 
 def _is_own_round(loop: Loop, node: ast.AST) -> bool:

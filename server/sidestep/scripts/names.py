@@ -30,15 +30,15 @@ def check_names(syntax: ScriptSyntax, imports: Imports) -> Iterator[ScriptProble
     # `exec` may bind anything; who uses it knows what they do.
     binds_by_itself = "exec" in syntax.read_names
     there = syntax.bindings.keys() | BUILTINS
-    for node in syntax.nodes:
-        if isinstance(node, ast.Name):
-            # Most names are there; they cost no more than this.
-            if node.id not in there and isinstance(node.ctx, ast.Load) and not binds_by_itself:
-                yield from _check_name(syntax, node)
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            yield from _check_attribute(syntax, imports, node)
-        elif isinstance(node, ast.Call):
-            yield from _check_call(syntax, imports, node)
+    for name in syntax.of_type(ast.Name):
+        # Most names are there; they cost no more than this.
+        if name.id not in there and isinstance(name.ctx, ast.Load) and not binds_by_itself:
+            yield from _check_name(syntax, name)
+    for attribute in syntax.of_type(ast.Attribute):
+        if isinstance(attribute.ctx, ast.Load):
+            yield from _check_attribute(syntax, imports, attribute)
+    for call in syntax.of_type(ast.Call):
+        yield from _check_call(syntax, imports, call)
 
 
 def _check_name(syntax: ScriptSyntax, node: ast.Name) -> Iterator[ScriptProblem]:
@@ -85,10 +85,12 @@ def _check_attribute(syntax: ScriptSyntax, imports: Imports, node: ast.Attribute
 
 def _check_call(syntax: ScriptSyntax, imports: Imports, node: ast.Call) -> Iterator[ScriptProblem]:
     name = imports.dotted_name(node.func)
+    if name != "asyncio.gather" and name not in FORBIDDEN_CALLS:
+        return
     severity = "warning" if syntax.is_tried(node) else "error"
     if name in FORBIDDEN_CALLS:
         yield syntax.problem(node, "forbidden-call", f"{name}(): {FORBIDDEN_CALLS[name]}", severity=severity)
-    elif name == "asyncio.gather":
+    else:
         for keyword in node.keywords:
             if keyword.arg is not None:
                 yield syntax.problem(keyword, "unknown-option", GATHER_KEYWORDS, severity=severity)

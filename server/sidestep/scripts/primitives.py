@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import cached_property
 
 
 class Kind(enum.Enum):
@@ -48,21 +49,24 @@ class Primitive:
     is_step: bool = False
     is_awaited: bool = False
 
-    @property
+    @cached_property
     def positions_max(self) -> int | None:
         """How many positional arguments fit; None for any number."""
         if any(parameter.kind is Kind.REST for parameter in self.parameters):
             return None
         return sum(parameter.kind is Kind.POSITIONAL for parameter in self.parameters)
 
-    @property
+    @cached_property
     def takes_details(self) -> bool:
         return any(parameter.kind is Kind.DETAILS for parameter in self.parameters)
 
     def parameter(self, name: str) -> PrimitiveParameter | None:
         """The parameter that can be given by this name."""
-        named = (Kind.POSITIONAL, Kind.KEYWORD)
-        return next((each for each in self.parameters if each.name == name and each.kind in named), None)
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> dict[str, PrimitiveParameter]:
+        return {each.name: each for each in self.parameters if each.kind in (Kind.POSITIONAL, Kind.KEYWORD)}
 
 
 _ON_ERROR = PrimitiveParameter(

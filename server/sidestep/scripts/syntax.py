@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidestep.model.parsing import compile_module, parse_module
 from sidestep.model.problems import ScriptProblem
 from sidestep.scripts.source_text import SourceText, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+Node = TypeVar("Node", bound=ast.AST)
 
 # What no Python source may hold: the end of a C string, and halves of a character that no file can hold.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -70,6 +73,18 @@ class ScriptSyntax:
             first = len(self.nodes)
             self._read_level(level)
 
+    @cached_property
+    def by_type(self) -> Mapping[type[ast.AST], Sequence[Any]]:
+        """The nodes of each type, as the parser makes it, in the order of `nodes`: most checks look at a few types."""
+        found: defaultdict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        for node in self.nodes:
+            found[type(node)].append(node)
+        return found
+
+    def of_type(self, kind: type[Node]) -> Sequence[Node]:
+        """The nodes of one type, none of its subtypes, parents before children."""
+        return self.by_type.get(kind, ())
+
     def descendants(self, node: ast.AST) -> list[ast.AST]:
         """A node and everything below it, parents before children."""
         found = [node]
@@ -93,8 +108,8 @@ class ScriptSyntax:
         """What stands inside an f-string, with the outermost one."""
         found: dict[ast.AST, ast.JoinedStr] = {}
         # Outer ones come first in `nodes`; what is inside one of them is known by then.
-        for outer in self.nodes:
-            if isinstance(outer, ast.JoinedStr) and outer not in found:
+        for outer in self.of_type(ast.JoinedStr):
+            if outer not in found:
                 found.update(dict.fromkeys(self.descendants(outer)[1:], outer))
         return found
 
@@ -168,15 +183,21 @@ class ScriptSyntax:
         """Every name bound anywhere in the script, in any scope, with the nodes that bind it."""
         found: dict[str, list[ast.AST]] = {}
         for node in self.nodes:
-            if type(node) in BINDERS:
-                for name in bound_names(node):
-                    found.setdefault(name, []).append(node)
+            if type(node) not in BINDERS:
+                continue
+            if isinstance(node, ast.Name):
+                # Most names are read; they cost no more than this.
+                if not isinstance(node.ctx, ast.Load):
+                    found.setdefault(node.id, []).append(node)
+                continue
+            for name in bound_names(node):
+                found.setdefault(name, []).append(node)
         return found
 
     @cached_property
     def read_names(self) -> set[str]:
         """Every name that is read anywhere in the script, in any scope."""
-        return {node.id for node in self.nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        return {node.id for node in self.of_type(ast.Name) if isinstance(node.ctx, ast.Load)}
 
     def is_rebound(self, name: str) -> bool:
         """True when something other than one import binds the name, so that its meaning is not sure."""

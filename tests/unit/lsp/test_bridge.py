@@ -42,14 +42,15 @@ def change(start: int, end: int, text: str) -> dict[str, Any]:
     return {"range": {"start": positions[0], "end": positions[1]}, "text": text}
 
 
-async def connect(initialize: Any = None, **features: Any) -> tuple[MemoryWire, PyglsBridge]:
+async def connect(initialize: Any = None, encoding: str = "utf-16", **features: Any) -> tuple[MemoryWire, PyglsBridge]:
     """A session in front of a bridge with these features (`hover=...` serves `textDocument/hover`)."""
     bridge = PyglsBridge(name="test", version="1")
     for name, handler in features.items():
         bridge.feature(f"textDocument/{name}", handler)
     wire = MemoryWire(fallback=bridge)
     bridge.connect(wire.session)
-    bridge.initialize(msgspec.Raw(msgspec.json.encode(INITIALIZE if initialize is None else initialize)))
+    params = msgspec.Raw(msgspec.json.encode(INITIALIZE if initialize is None else initialize))
+    bridge.initialize(params, encoding)
     return await wire.ready(), bridge
 
 
@@ -70,10 +71,14 @@ async def test_documents_are_kept_in_sync_from_the_first_one_on() -> None:
     await bridge.aclose()
 
 
-async def test_positions_are_utf16_whatever_the_client_offers() -> None:
-    """Our initialize reply says UTF-16, so pygls must count alike: the face is two units, four bytes, one character."""
-    wire, bridge = await connect()
-    wire.send(did_open("\U0001f600 face"), did_change(2, change(3, 7, "smile")))
+@pytest.mark.parametrize(("encoding", "face"), [("utf-8", 4), ("utf-16", 2), ("utf-32", 1)])
+@pytest.mark.parametrize("initialize", [INITIALIZE, {"capabilities": 5}])
+async def test_positions_are_what_our_reply_says_whatever_the_client_offers(
+    encoding: str, face: int, initialize: Any
+) -> None:
+    """The face is four bytes, two units, one character."""
+    wire, bridge = await connect(initialize, encoding)
+    wire.send(did_open("\U0001f600 face"), did_change(2, change(face + 1, face + 5, "smile")))
     await wire.fence()
     assert await bridge.document_text(URI) == "\U0001f600 smile"
 

@@ -63,9 +63,10 @@ class Desk:
             raise ValueError("a check that fails")
         return []
 
-    def _publish(self, uri: str, snapshot: Snapshot | None, problems: list[ScriptProblem]) -> None:
-        assert (uri, problems) == (URI, [])
-        self.told.put_nowait(None if snapshot is None else snapshot.version)
+    def _publish(self, uri: str, checked: tuple[Snapshot, list[ScriptProblem]] | None) -> None:
+        assert uri == URI
+        assert checked is None or checked[1] == []
+        self.told.put_nowait(None if checked is None else checked[0].version)
 
     def _call_later(self, delay_s: float, due: Callable[[], None]) -> FakeTimer:
         self.timers.append(FakeTimer(delay_s, due))
