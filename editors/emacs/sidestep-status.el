@@ -15,6 +15,7 @@
 (require 'sidestep-server)
 
 (declare-function sidestep-run-deleted "sidestep-run")
+(declare-function sidestep-run-buffer "sidestep-run")
 
 (defvar sidestep-status-functions nil
   "Called with a session when the status of one of its runs has changed.")
@@ -27,7 +28,22 @@
     (if (sidestep-stopped-p (plist-get told :status))
         (remhash run-id (sidestep-session-runs session))
       (puthash run-id told (sidestep-session-runs session)))
+    (sidestep-status--tell-end told)
     (sidestep-status--changed session)))
+
+(defun sidestep-status--tell-end (told)
+  "Say that a run has ended, by TOLD, when no window shows it.
+The change itself is told once.  Who interrupted a run knows that it stopped,
+and the server says by itself what a crash has interrupted."
+  (let* ((status (plist-get told :status))
+         (why (or (plist-get (plist-get told :error) :message) (plist-get told :reason)))
+         (buffer (sidestep-run-buffer (plist-get told :runId))))
+    (when (and (plist-get told :previous)
+               (equal (plist-get told :attention) "notifyOnTerminal")
+               (or (member status '("completed" "failed")) (equal why "deadline"))
+               (not (and buffer (get-buffer-window buffer t))))
+      (message "%s %s%s  (M-x sidestep-show)" (or (plist-get told :label) (plist-get told :name)) status
+               (if why (concat ": " (sidestep-one-line why)) "")))))
 
 (cl-defmethod eglot-handle-notification ((server sidestep-server) (_method (eql 'workflow/deleted))
                                          &key runId &allow-other-keys)

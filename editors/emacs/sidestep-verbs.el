@@ -11,6 +11,8 @@
 ;;; Code:
 
 (require 'cl-lib)
+(require 'subr-x)
+(require 'url-util)
 (require 'sidestep-arguments)
 (require 'sidestep-picture)
 (require 'sidestep-run)
@@ -66,8 +68,8 @@ Interactively, ask for both.  A script that you are in is suggested."
                        :startKey (format "emacs-%d-%s" (emacs-pid) (format-time-string "%s.%N"))))))
     (sidestep-run-open session (plist-get (sidestep-result tried) :runId) name)))
 
-(defun sidestep-verbs--read-start ()
-  "Ask for a script and its arguments."
+(defun sidestep-verbs--read-start (&optional script)
+  "Ask for a script, unless it is SCRIPT, and for its arguments."
   ;; The server reads files.
   (save-some-buffers nil (lambda () (derived-mode-p 'sidestep-script-mode)))
   (let* ((session (sidestep-here))
@@ -82,7 +84,8 @@ Interactively, ask for both.  A script that you are in is suggested."
           (list :annotation-function
                 (lambda (name)
                   (concat "  " (plist-get (cdr (assoc name named)) :description)))))
-         (name (completing-read "Run workflow: " named nil t nil nil (and (assoc here named) here))))
+         (name (or script
+                   (completing-read "Run workflow: " named nil t nil nil (and (assoc here named) here)))))
     (list name
           (sidestep-arguments-read-all (plist-get (cdr (assoc name named)) :argsSchema)))))
 
@@ -144,13 +147,42 @@ With CURRENT, interactively a prefix argument, take the script as it is now."
   (sidestep-connect (sidestep-here))
   (sidestep-run-open (sidestep-here) run-id))
 
-(cl-defmethod eglot-execute-command ((server sidestep-server) _command _arguments)
-  "Carry a command of SERVER's out, and show the run that it is about."
-  (let* ((told (cl-call-next-method))
-         (run-id (and (consp told) (plist-get told :runId))))
-    (when run-id
-      (sidestep-run-open (sidestep-session (project-root (slot-value server 'project))) run-id))
-    told))
+;;;; Code actions
+
+(defun sidestep-verbs--script (session uri)
+  "The name of the script at URI when it is one of SESSION's folder, or nil."
+  (let ((file (and uri (decode-coding-string (url-unhex-string (string-remove-prefix "file://" uri)) 'utf-8)))
+        (scripts (expand-file-name ".sidestep/workflows/" (sidestep-session-root session))))
+    (and file (file-equal-p (file-name-directory file) scripts) (file-name-base file))))
+
+(defun sidestep-verbs--execute (server command arguments)
+  "Carry COMMAND of SERVER with ARGUMENTS out, and show the run that it is about."
+  (let* ((session (sidestep-session (project-root (slot-value server 'project))))
+         (argument (elt arguments 0))
+         (script (and (equal command "sidestep.run") (not (plist-get argument :args))
+                      (sidestep-verbs--script session (plist-get argument :uri)))))
+    (cond
+     ;; Arguments of every type are asked for here, and trust.
+     (script (apply #'sidestep-run (sidestep-verbs--read-start script)))
+     ;; The buffer has the report, which the server would open beside it.
+     ((equal command "sidestep.showRun") (sidestep-run-open session (plist-get argument :runId)))
+     (t (let ((run-id (plist-get (jsonrpc-request server :workspace/executeCommand
+                                                  (list :command command :arguments arguments))
+                                 :runId)))
+          (when run-id (sidestep-run-open session run-id)))))))
+
+(cl-defmethod eglot-execute-command ((server sidestep-server) command arguments)
+  "Carry COMMAND of SERVER with ARGUMENTS out here, in eglot before 1.13."
+  (sidestep-verbs--execute server (format "%s" command) arguments))
+
+(when (fboundp 'eglot-execute)
+  (cl-defmethod eglot-execute ((server sidestep-server) action)
+    "Carry the command of ACTION of SERVER out here, in eglot from 1.13 on."
+    (let* ((command (plist-get action :command))
+           (asked (if (stringp command) action command)))
+      (if asked
+          (sidestep-verbs--execute server (plist-get asked :command) (plist-get asked :arguments))
+        (cl-call-next-method)))))
 
 (provide 'sidestep-verbs)
 ;;; sidestep-verbs.el ends here

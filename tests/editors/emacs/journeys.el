@@ -80,7 +80,8 @@ An answer is (REGEXP . TEXT): the prompt has to match."
 
 (defun journeys-open-gate ()
   "Let the step go on that reads from the pipe."
-  (should (eql 0 (call-process "sh" nil nil nil "-c" "echo open > gate"))))
+  (let ((default-directory journeys-workspace))
+    (should (eql 0 (call-process "sh" nil nil nil "-c" "echo open > gate")))))
 
 (defmacro journeys-define (name doc &rest body)
   "Define the test NAME with DOC: do BODY in the workspace."

@@ -1,8 +1,8 @@
 """
 The Emacs package in a real Emacs, in batch, against the real server.
 
-`journeys.el` has what a person does; here are the folder, HOME and store that it happens in, and what has to be true
-afterwards. Each journey has an Emacs of its own.
+`journeys.el` and `journeys-actions.el` have what a person does; here are the folder, HOME and store that it happens in,
+and what has to be true afterwards. Each journey has an Emacs of its own.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ async def main():
     await command(["echo", "1"], id="first")
     raise ValueError("not yet")
 """
+GREETING = """
+async def main(who: str):
+    return f"Hello, {who}!"
+"""
 WRONG = """
 from sidestep import command
 
@@ -87,7 +91,9 @@ class Journeys:
         repository.commit("Ada", {"README.md": "# shop\n", "plain.py": "print(1)\n"})
         workflows = self.workspace / ".sidestep" / "workflows"
         workflows.mkdir(parents=True)
-        for name, source in {"gated": GATED, "asking": ASKING, "failing": FAILING, "wrong": WRONG}.items():
+        scripts = {"gated": GATED, "asking": ASKING, "failing": FAILING, "greeting": GREETING, "wrong": WRONG}
+        scripts["plain"] = "async def main():\n    return 'As plain as can be.'\n"
+        for name, source in scripts.items():
             (workflows / f"{name}.py").write_text(source, encoding="utf-8")
         os.mkfifo(self.workspace / "gate")
         home = place / "home"
@@ -120,14 +126,14 @@ class Journeys:
             finally:
                 process.kill()
 
-    def start(self, name: str, **environ: str) -> AbstractContextManager[subprocess.Popen[str]]:
-        journeys = str(Path(__file__).with_name("journeys.el"))
+    def start(self, name: str, first: str = "nil", **environ: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        files = [str(Path(__file__).with_name(name)) for name in ("journeys.el", "journeys-actions.el")]
         run = f'(ert-run-tests-batch-and-exit "\\\\`{name}\\\\\'")'
-        return self.emacs("-l", journeys, "--eval", run, **environ)
+        return self.emacs("--eval", first, "-l", files[0], "-l", files[1], "--eval", run, **environ)
 
-    def go(self, name: str) -> list[str]:
-        """What the journey said; it has to end well."""
-        with self.start(name) as emacs:
+    def go(self, name: str, first: str = "nil") -> list[str]:
+        """What the journey said; it has to end well. `first` is evaluated before the package is loaded."""
+        with self.start(name, first) as emacs:
             output, _ = emacs.communicate(timeout=50)
         assert emacs.returncode == 0, output
         assert "Ran 1 tests, 1 results as expected" in output, output
@@ -165,6 +171,23 @@ def journeys(tmp_path: Path) -> Iterator[Journeys]:
 
 def test_a_workflow_script_is_attached_and_diagnosed(journeys: Journeys):
     journeys.go("attach")
+
+
+def test_code_actions_carry_runs_through(journeys: Journeys):
+    journeys.go("code-actions")
+
+
+def test_the_action_run_asks_for_arguments(journeys: Journeys):
+    journeys.go("action-asks-for-arguments")
+
+
+def test_the_actions_of_newer_eglots_are_carried_out(journeys: Journeys):
+    stand_in = """(cl-defgeneric eglot-execute (server action) (:method (server action) "eglot's"))"""
+    journeys.go("newer-eglot", first=stand_in)
+
+
+def test_the_end_of_a_run_that_no_window_shows_is_told(journeys: Journeys):
+    journeys.go("end-is-told")
 
 
 def test_a_server_that_is_nowhere_is_told_with_what_to_do(journeys: Journeys):
@@ -234,7 +257,7 @@ def test_nulls_and_cut_messages_are_read(journeys: Journeys):
     journeys.go("wire")
 
 
-def test_plain_eglot_shows_and_mends_problems(journeys: Journeys, tmp_path: Path):
+def test_plain_eglot_shows_and_mends_problems_and_runs_scripts(journeys: Journeys, tmp_path: Path):
     """The three lines of the README, and nothing of the package."""
     init = tmp_path / "init.el"
     init.write_text(the_fence("editors/emacs/README.md", "elisp", "plain").body, encoding="utf-8")
@@ -250,6 +273,9 @@ def test_plain_eglot_shows_and_mends_problems(journeys: Journeys, tmp_path: Path
     said = re.findall(r"^SAID (.*)$", output, re.MULTILINE)
     assert "needs an id" in said[0]
     assert any(action.startswith("action: ") and "id" in action for action in said[1:]), output
+    untrusted, ended = said[-2:]
+    assert untrusted.endswith(f"with: sidestep trust {journeys.workspace}")
+    assert re.fullmatch(r"told: plain completed: As plain as can be\.\. See it with: sidestep runs show run_\w+", ended)
 
 
 def test_the_package_compiles_without_a_warning(journeys: Journeys, tmp_path: Path):

@@ -32,7 +32,24 @@ local names = function(bufnr)
   return found
 end
 """
-
+# Neovim's own code action, and whoever chooses the first of what is offered; all that was asked and told.
+PLAIN_RUN = """
+local asked = {}
+vim.fn.inputlist = function(texts)
+  vim.list_extend(asked, texts)
+  return 1
+end
+vim.ui.select = function(items, options, on_choice)
+  table.insert(asked, options.prompt)
+  vim.schedule(function() on_choice(items[1], 1) end)
+end
+wait(function() return #names(0) == 1 end, "the server")
+vim.lsp.buf.code_action()
+return wait(function()
+  local all = table.concat(asked, "\\n") .. vim.fn.execute("messages") .. table.concat(said, "\\n")
+  return all:find("plain completed", 1, true) and all
+end, "the end of the run")
+"""
 
 README = (PLUGIN / "README.md").read_text(encoding="utf-8")
 
@@ -171,6 +188,10 @@ def test_three_lines_without_the_plugin_attach_too(
     neovim.lua(f"vim.api.nvim_del_augroup_by_name('sidestep')\nvim.cmd('filetype on')\n{snippet}")
     neovim.open(project.script("wrong", WRONG))
     assert diagnostics(neovim)
+    neovim.open(project.script("plain", "async def main():\n    return 'As plain as can be.'\n"))
+    told = neovim.lua(CLIENTS + PLAIN_RUN)
+    assert f"{project.folder} is not trusted" in told
+    assert "plain completed: As plain as can be." in told
 
 
 def test_a_store_that_cannot_be_used_is_told(start: Callable[..., Neovim], project: Project, tmp_path: Path) -> None:

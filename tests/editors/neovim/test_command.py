@@ -30,6 +30,11 @@ def completion(neovim: Neovim, line: str) -> list[str]:
     return neovim.lua(f"return vim.fn.getcompletion('{line}', 'cmdline')")
 
 
+def when_it_answers(neovim: Neovim) -> None:
+    """Completion waits only so long for a server that has just been started."""
+    neovim.lua("wait(function() return #vim.fn.getcompletion('Sidestep run ', 'cmdline') > 0 end, 'the server')")
+
+
 def trusting(neovim: Neovim, chunk: str) -> Any:
     return neovim.lua(f"choose = function(_, prompt) return prompt:find('Trust the folder') and 1 or 2 end {chunk}")
 
@@ -37,6 +42,7 @@ def trusting(neovim: Neovim, chunk: str) -> Any:
 def test_words_scripts_arguments_and_their_values_are_completed(neovim: Neovim, project: Project) -> None:
     neovim.open(project.script("typed", TYPED))
     assert completion(neovim, "Sidestep r") == ["restart", "resume", "retry", "run"]
+    when_it_answers(neovim)
     assert completion(neovim, "Sidestep run ty") == ["typed"]
     assert "repo-report" in completion(neovim, "Sidestep run ")
     assert completion(neovim, "Sidestep run typed n") == ["names=", "numbers="]

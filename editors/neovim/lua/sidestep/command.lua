@@ -69,7 +69,16 @@ local function with_scripts(session, done)
   end)
 end
 
+--- The server reads files, and a person who edits one may expect something else.
+local function tell_unsaved(script)
+  local bufnr = script.uri and vim.fn.bufnr(vim.fn.fnameescape(vim.uri_to_fname(script.uri))) or -1
+  if bufnr > 0 and vim.bo[bufnr].modified then
+    messages.warn(("%s has unsaved changes: what runs is the file as it was saved."):format(script.name))
+  end
+end
+
 local function start(session, script, words)
+  tell_unsaved(script)
   local args, problems = arguments.parse(script.argsSchema, words)
   if #problems > 0 then
     messages.error(table.concat(problems, "\n"))

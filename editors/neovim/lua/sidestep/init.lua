@@ -17,6 +17,7 @@ local function wire()
   require("sidestep.session").on_new(function(session)
     require("sidestep.runs").watch(session)
     require("sidestep.questions").watch(session)
+    require("sidestep.endings").watch(session)
     require("sidestep.lenses").watch(session)
     session:on("health", function(told)
       if told.message then

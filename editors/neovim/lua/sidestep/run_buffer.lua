@@ -212,10 +212,21 @@ local function begin(session, run_id, bufnr)
   })
 end
 
+--- The buffer of a run's page, -1 without one, and the windows that show it.
+local function find(run_id)
+  local bufnr = vim.fn.bufnr("^" .. vim.fn.escape(name_of(run_id), "[]*?") .. "$")
+  return bufnr, bufnr > 0 and vim.fn.win_findbuf(bufnr) or {}
+end
+
+--- Whether a person sees a run's page, in whichever tab page.
+function M.is_shown(run_id)
+  local _, windows = find(run_id)
+  return #windows > 0
+end
+
 --- Show a run's page in a window, the one that shows it already if there is one.
 function M.open(session, run_id)
-  local bufnr = vim.fn.bufnr("^" .. vim.fn.escape(name_of(run_id), "[]*?") .. "$")
-  local windows = bufnr > 0 and vim.fn.win_findbuf(bufnr) or {}
+  local bufnr, windows = find(run_id)
   if #windows > 0 then
     vim.api.nvim_set_current_win(windows[1])
     return bufnr
