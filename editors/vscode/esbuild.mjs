@@ -18,7 +18,9 @@ const common = {
 };
 const node = { ...common, platform: "node", format: "cjs", external: ["vscode", "mocha"] };
 
-const builds = [{ ...node, entryPoints: ["src/extension.ts"], outfile: "dist/extension.js", mainFields: ["module", "main"] }];
+const builds = [
+  { ...node, entryPoints: ["src/extension.ts"], outfile: "dist/extension.js", mainFields: ["module", "main"] },
+];
 for (const entry of ["src/page/main.ts", "src/page/page.css"].filter((file) => existsSync(file))) {
   const outfile = entry.endsWith(".css") ? "dist/page.css" : "dist/page.js";
   builds.push({ ...common, platform: "browser", format: "iife", entryPoints: [entry], outfile });

@@ -43,16 +43,44 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     runOnFolder: (uri?: vscode.Uri) => starts.pick(uri, seedOf(uri)),
     runOnSelection: () => runOnSelection(starts),
     openRun: onRun("Open which run?", () => true, open),
-    openReport: onRun("Open the report of which run?", (run) => isTerminal(run.status), (runId) => actions.openReport(runId)),
-    openScript: onRun("Open the script of which run?", () => true, (runId) => actions.openScript(runId)),
-    interruptRun: onRun("Interrupt which run?", (run) => isActive(run.status), (runId) => actions.interrupt(runId)),
+    openReport: onRun(
+      "Open the report of which run?",
+      (run) => isTerminal(run.status),
+      (runId) => actions.openReport(runId),
+    ),
+    openScript: onRun(
+      "Open the script of which run?",
+      () => true,
+      (runId) => actions.openScript(runId),
+    ),
+    interruptRun: onRun(
+      "Interrupt which run?",
+      (run) => isActive(run.status),
+      (runId) => actions.interrupt(runId),
+    ),
     continueRun: onRun("Continue which run?", canGoOn, goOn(false)),
     continueRunWithEditedScript: onRun("Continue which run with its edited script?", canGoOn, goOn(true)),
-    backgroundRun: onRun("Move which run to the background?", (run) => run.status === "running", (runId) => actions.background(runId)),
-    rerun: onRun("Run which one again?", () => true, (runId) => actions.rerun(runId)),
+    backgroundRun: onRun(
+      "Move which run to the background?",
+      (run) => run.status === "running",
+      (runId) => actions.background(runId),
+    ),
+    rerun: onRun(
+      "Run which one again?",
+      () => true,
+      (runId) => actions.rerun(runId),
+    ),
     deleteRun: onRun("Delete which run?", isStopped, (runId) => actions.delete(runId)),
-    copyRunId: onRun("Copy the id of which run?", () => true, (runId) => vscode.env.clipboard.writeText(runId)),
-    answerQuestion: onRun("Answer a question of which run?", (run) => run.pending > 0, (runId) => answer(parts, runId)),
+    copyRunId: onRun(
+      "Copy the id of which run?",
+      () => true,
+      (runId) => vscode.env.clipboard.writeText(runId),
+    ),
+    answerQuestion: onRun(
+      "Answer a question of which run?",
+      (run) => run.pending > 0,
+      (runId) => answer(parts, runId),
+    ),
     loadMore: (node: Node) => (node.type === "moreSteps" ? steps.loadMore(node.runId) : runs.loadMore()),
     refreshRuns: () => runs.reload(),
     filterRuns: async () => {
@@ -67,7 +95,9 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
       await vscode.commands.executeCommand("workbench.action.setLogLevel");
     },
   };
-  const registered = Object.entries(commands).map(([name, action]) => vscode.commands.registerCommand(`sidestep.${name}`, action));
+  const registered = Object.entries(commands).map(([name, action]) =>
+    vscode.commands.registerCommand(`sidestep.${name}`, action),
+  );
   return vscode.Disposable.from(...registered);
 }
 

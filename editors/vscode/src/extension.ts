@@ -69,7 +69,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<Api> {
   sidecar.onNotification("workflow/statusChanged", () => void context.workspaceState.update(USED, true));
 
   const follow = (state: Sidecar["state"]): void => {
-    if (state.kind === "running") void runs.reload().catch((error: Error) => log.warn(`The runs cannot be listed: ${error.message}`));
+    if (state.kind === "running")
+      void runs.reload().catch((error: Error) => log.warn(`The runs cannot be listed: ${error.message}`));
     const kind = state.kind === "running" ? "connected" : state.kind === "stopped" ? "stopped" : "reconnecting";
     feed.connection(kind, state.kind === "stopped" ? state.problem : undefined);
   };
@@ -125,7 +126,8 @@ function greeting() {
 }
 
 function serveRequests(sidecar: Sidecar, questions: Questions): void {
-  const progress = (taskId: string, message: string): void => sidecar.notify("workflow/taskProgress", { taskId, message: message.slice(0, 500) });
+  const progress = (taskId: string, message: string): void =>
+    sidecar.notify("workflow/taskProgress", { taskId, message: message.slice(0, 500) });
   const model = { wanted: () => readSettings().languageModel, progress };
   const tasks = new HostTasks((task, signal) => doWithEditorModel(task, signal, model));
   sidecar.onRequest("workflow/interact", (params, token) => questions.interact(params, token));
@@ -134,7 +136,7 @@ function serveRequests(sidecar: Sidecar, questions: Questions): void {
       return await tasks.run(params, token);
     } catch (error) {
       // The step fails with this message: it is for people, and nothing stands before it.
-      throw new ResponseError(LSPErrorCodes.RequestFailed, (error as Error).message);
+      throw new ResponseError(LSPErrorCodes.RequestFailed, error instanceof Error ? error.message : String(error));
     }
   });
 }
@@ -152,5 +154,8 @@ async function about(runId: string, sidecar: Sidecar, attended: AttendedRuns): P
 
 async function hasScripts(): Promise<boolean> {
   const found = await vscode.workspace.findFiles("**/.sidestep/workflows/*.py", "**/node_modules/**", 1);
-  return found.length > 0 || vscode.workspace.textDocuments.some(({ uri }) => /[\\/]sidestep[\\/]workflows[\\/][^\\/]+\.py$/.test(uri.fsPath));
+  return (
+    found.length > 0 ||
+    vscode.workspace.textDocuments.some(({ uri }) => /[\\/]sidestep[\\/]workflows[\\/][^\\/]+\.py$/.test(uri.fsPath))
+  );
 }

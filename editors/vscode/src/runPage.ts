@@ -62,6 +62,8 @@ class RunPage {
   /** By run: the page's own, and the children it shows. */
   readonly #followed = new Map<string, vscode.Disposable>();
   readonly #subscriptions: vscode.Disposable[] = [];
+  /** A panel that is gone must not be touched: it throws. What was asked for before may still come. */
+  #isGone = false;
   #pending: readonly Interaction[] = [];
 
   constructor(
@@ -88,6 +90,7 @@ class RunPage {
 
   /** Lets go of everything; the panel is disposed of by whoever closes it. */
   stop(): void {
+    this.#isGone = true;
     this.#unfollowAll();
     for (const subscription of this.#subscriptions.splice(0)) subscription.dispose();
   }
@@ -182,7 +185,7 @@ class RunPage {
   }
 
   #tell(message: ToPage): void {
-    void this.panel.webview.postMessage(message);
+    if (!this.#isGone) void this.panel.webview.postMessage(message);
   }
 }
 

@@ -21,7 +21,10 @@ export interface Reply {
 
 export interface Chat {
   /** Says something to the model, the first time the prompt, then what the tools of its last reply came to. */
-  say(said: string | readonly { readonly call: ToolCall; readonly result: unknown }[], signal: AbortSignal): Promise<Reply>;
+  say(
+    said: string | readonly { readonly call: ToolCall; readonly result: unknown }[],
+    signal: AbortSignal,
+  ): Promise<Reply>;
   use(call: ToolCall, signal: AbortSignal): Promise<unknown>;
 }
 

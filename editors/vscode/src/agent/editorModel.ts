@@ -14,8 +14,14 @@ export interface ModelParts {
  *
  * @throws Error for people: there is no model, or the step works where the editor's tools do not reach.
  */
-export async function doWithEditorModel(task: RunTaskParams, signal: AbortSignal, parts: ModelParts): Promise<RunTaskResult> {
-  const isOpen = (vscode.workspace.workspaceFolders ?? []).some(({ uri }) => task.cwd === uri.fsPath || task.cwd.startsWith(`${uri.fsPath}/`));
+export async function doWithEditorModel(
+  task: RunTaskParams,
+  signal: AbortSignal,
+  parts: ModelParts,
+): Promise<RunTaskResult> {
+  const isOpen = (vscode.workspace.workspaceFolders ?? []).some(
+    ({ uri }) => task.cwd === uri.fsPath || task.cwd.startsWith(`${uri.fsPath}/`),
+  );
   if (!isOpen) {
     throw new Error(
       `The step works in ${task.cwd}, and the editor's language model only in open folders. ` +
@@ -34,7 +40,9 @@ async function selectModel(wanted: string): Promise<vscode.LanguageModelChat> {
   if (model) return model;
   if (models.length > 0) {
     const names = models.map(({ id }) => id).join(", ");
-    throw new Error(`The language model ${wanted} is not here; the setting sidestep.languageModel.model may be one of ${names}.`);
+    throw new Error(
+      `The language model ${wanted} is not here; the setting sidestep.languageModel.model may be one of ${names}.`,
+    );
   }
   throw new Error(
     "This window has no language model. Install an extension that brings one and sign in, " +
@@ -51,7 +59,9 @@ class ModelChat implements Chat {
     this.messages.push(vscode.LanguageModelChatMessage.User(typeof said === "string" ? said : said.map(resultPart)));
     return withToken(signal, async (token) => {
       const options: vscode.LanguageModelChatRequestOptions = {
-        justification: "A workflow has an agent step, and the setting sidestep.languageModel.enabled gives it to the editor's model.",
+        justification:
+          "A workflow has an agent step, " +
+          "and the setting sidestep.languageModel.enabled gives it to the editor's model.",
         tools: vscode.lm.tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema })),
       };
       const response = await this.model.sendRequest(this.messages, options, token);
@@ -81,7 +91,13 @@ class ModelChat implements Chat {
   }
 }
 
-function resultPart({ call, result }: { readonly call: ToolCall; readonly result: unknown }): vscode.LanguageModelToolResultPart {
+function resultPart({
+  call,
+  result,
+}: {
+  readonly call: ToolCall;
+  readonly result: unknown;
+}): vscode.LanguageModelToolResultPart {
   return new vscode.LanguageModelToolResultPart(call.callId, result as vscode.LanguageModelTextPart[]);
 }
 

@@ -18,6 +18,7 @@ interface LensArguments {
   readonly uri?: unknown;
   readonly name?: unknown;
   readonly args?: unknown;
+  readonly workspaceFolder?: unknown;
   readonly source?: unknown;
 }
 
@@ -31,10 +32,16 @@ export function lensMiddleware(parts: LensParts): Middleware {
 }
 
 /** Undefined when it is the server's to do. */
-function doHere(command: string, given: LensArguments, { starts, actions, open }: LensParts): Promise<void> | undefined {
+function doHere(
+  command: string,
+  given: LensArguments,
+  { starts, actions, open }: LensParts,
+): Promise<void> | undefined {
   if (command === "sidestep.run") {
     const args = (given.args ?? {}) as Record<string, unknown>;
-    if (typeof given.uri === "string") return starts.file(vscode.Uri.parse(given.uri), args);
+    if (typeof given.uri === "string") {
+      return starts.file(vscode.Uri.parse(given.uri), args, openFolder(given.workspaceFolder));
+    }
     if (typeof given.name === "string") return starts.named(given.name, args);
     return undefined;
   }
@@ -55,4 +62,9 @@ function doHere(command: string, given: LensArguments, { starts, actions, open }
     default:
       return undefined;
   }
+}
+
+/** The folder of this window that is meant; undefined when none is named, or another window's. */
+function openFolder(uri: unknown): vscode.WorkspaceFolder | undefined {
+  return typeof uri === "string" ? vscode.workspace.getWorkspaceFolder(vscode.Uri.parse(uri)) : undefined;
 }

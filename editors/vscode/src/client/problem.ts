@@ -7,7 +7,7 @@ export interface Refusal {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** With these the JSON-RPC library rejects what is in flight when a connection ends; nobody should have to read its words. */
+/** With these the JSON-RPC library rejects what is in flight when a connection ends; its words are for nobody. */
 const LOST: ReadonlySet<number> = new Set([-32097, -32096]);
 
 /** `connection`: there was no server, or it ended before it answered. */

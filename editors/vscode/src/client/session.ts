@@ -10,7 +10,11 @@ import {
   type Middleware,
   type StaticFeature,
 } from "vscode-languageclient/node";
-import type { ClientWorkflowCapability, InitializationOptions, ServerWorkflowCapability } from "../../../../protocol/schema/sidestep";
+import type {
+  ClientWorkflowCapability,
+  InitializationOptions,
+  ServerWorkflowCapability,
+} from "../../../../protocol/schema/sidestep";
 import type { Found } from "../server/discovery";
 import { PROTOCOL_VERSION, shakeHands } from "./handshake";
 
@@ -54,7 +58,11 @@ export class Session {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
         closed: () => {
           this.ended();
-          return { action: CloseAction.DoNotRestart, handled: true, message: "The connection to the server is closed." };
+          return {
+            action: CloseAction.DoNotRestart,
+            handled: true,
+            message: "The connection to the server is closed.",
+          };
         },
       },
       middleware: parts.middleware,

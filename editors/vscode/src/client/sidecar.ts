@@ -2,7 +2,7 @@
  * The server for this window: keeps one running, and is who everybody else asks.
  *
  * Handlers registered here hold for every server there will be. A request waits for a server that is being started; it
- * is never sent twice.
+ * is sent once, unless whoever makes it says that it may be sent again.
  */
 import * as vscode from "vscode";
 import type { Middleware } from "vscode-languageclient/node";
@@ -27,11 +27,13 @@ export type SidecarState =
   /** `problem` is missing when a person stopped it. */
   | { readonly kind: "stopped"; readonly problem?: string };
 
-export interface SidecarParts extends Omit<SessionParts, "found" | "died" | "middleware" | "capability" | "initializationOptions" | "serverArguments"> {
+type AtEachStart = "capability" | "initializationOptions" | "serverArguments";
+
+export interface SidecarParts extends Omit<SessionParts, "found" | "died" | "middleware" | AtEachStart> {
   readonly discover: () => Promise<Discovery>;
   readonly middleware: () => Middleware;
   /** Read at each start, for settings and trust change. */
-  readonly greeting: () => Pick<SessionParts, "capability" | "initializationOptions" | "serverArguments">;
+  readonly greeting: () => Pick<SessionParts, AtEachStart>;
   /** Told when there is no server and will be none by itself. */
   readonly gaveUp: (problem: string, kind: "setting" | "version" | "missing" | "dying" | "failed") => void;
   readonly now: () => number;
@@ -82,19 +84,35 @@ export class Sidecar implements vscode.Disposable {
     this.requestHandlers.push([method, handler]);
   }
 
+  /** `again`: when a server died under the request, may it go to the next one? Never, when left out. */
   async request<M extends keyof WorkflowRequests>(
     method: M,
     params: WorkflowRequests[M]["params"],
     token?: vscode.CancellationToken,
+    again: () => boolean = () => false,
   ): Promise<WorkflowRequests[M]["result"]> {
-    const { client } = await this.running();
-    // A token that is left undefined would be sent as a second parameter.
-    return token ? client.sendRequest(method, params, token) : client.sendRequest(method, params);
+    for (;;) {
+      // Without any server to come this fails, and that is the end of it.
+      const session = await this.running();
+      try {
+        // A token that is left undefined would be sent as a second parameter.
+        return await (token
+          ? session.client.sendRequest(method, params, token)
+          : session.client.sendRequest(method, params));
+      } catch (error) {
+        if (refusalOf(error).reason !== "connection" || !again()) throw error;
+        await this.without(session);
+      }
+    }
   }
 
   /** Dropped when there is no server. */
-  notify<M extends keyof WorkflowClientNotifications>(method: M, params: WorkflowClientNotifications[M]["params"]): void {
-    if (this.current.kind === "running") void this.session?.client.sendNotification(method, params).catch(() => undefined);
+  notify<M extends keyof WorkflowClientNotifications>(
+    method: M,
+    params: WorkflowClientNotifications[M]["params"],
+  ): void {
+    if (this.current.kind === "running")
+      void this.session?.client.sendNotification(method, params).catch(() => undefined);
   }
 
   async start(): Promise<void> {
@@ -102,22 +120,27 @@ export class Sidecar implements vscode.Disposable {
     await this.begin({ kind: "starting" });
   }
 
+  /** What is asked meanwhile waits for the next server. */
   async restart(): Promise<void> {
-    await this.stop();
+    await this.end({ kind: "restarting" });
     await this.start();
   }
 
-  async stop(): Promise<void> {
-    this.generation += 1;
-    const session = this.session;
-    this.session = undefined;
-    this.become({ kind: "stopped" });
-    await session?.stop();
+  stop(): Promise<void> {
+    return this.end({ kind: "stopped" });
   }
 
   dispose(): void {
     void this.stop();
     this.changed.dispose();
+  }
+
+  private async end(state: SidecarState): Promise<void> {
+    this.generation += 1;
+    const session = this.session;
+    this.session = undefined;
+    this.become(state);
+    await session?.stop();
   }
 
   private async begin(state: SidecarState): Promise<void> {
@@ -187,7 +210,8 @@ export class Sidecar implements vscode.Disposable {
     this.parts.log.warn(`The server is gone: ${why}`);
     const pause = this.restarts.died(this.parts.now());
     if (pause === "ask") {
-      const problem = "The Sidestep server died again and again, and five restarts did not help. No finished step is lost.";
+      const problem =
+        "The Sidestep server died again and again, and five restarts did not help. No finished step is lost.";
       this.generation += 1;
       this.become({ kind: "stopped", problem });
       return this.parts.gaveUp(problem, "dying");
@@ -212,6 +236,18 @@ export class Sidecar implements vscode.Disposable {
       };
       if (settle()) return;
       const waiting = this.onDidChangeState(() => settle() && waiting.dispose());
+    });
+  }
+
+  /** As soon as it is known that the session's server is gone. */
+  private without(session: Session): Promise<void> {
+    return new Promise((resolve) => {
+      if (session !== this.session) return resolve();
+      const waiting = this.onDidChangeState(() => {
+        if (session === this.session) return;
+        waiting.dispose();
+        resolve();
+      });
     });
   }
 

@@ -30,7 +30,11 @@ export class Actions implements RunActions {
       const isRetry = withCurrentSource || run.status === "failed";
       const title = run.label ?? run.name;
       const { started, ended } = isRetry
-        ? this.parts.attended.goOn("workflow/retry", { runId, source: withCurrentSource ? "current" : "snapshot" }, title)
+        ? this.parts.attended.goOn(
+            "workflow/retry",
+            { runId, source: withCurrentSource ? "current" : "snapshot" },
+            title,
+          )
         : this.parts.attended.goOn("workflow/resume", { runId }, title);
       // Done when it goes on; what becomes of it then is told by its page and its progress.
       ended.catch(() => undefined);
@@ -39,7 +43,9 @@ export class Actions implements RunActions {
   }
 
   background(runId: string): Promise<void> {
-    return this.told("The run stays in the foreground", () => this.parts.sidecar.request("workflow/background", { runId }));
+    return this.told("The run stays in the foreground", () =>
+      this.parts.sidecar.request("workflow/background", { runId }),
+    );
   }
 
   rerun(runId: string): Promise<void> {

@@ -44,13 +44,19 @@ export class AttendedRuns {
   start(params: WorkflowRequests["workflow/start"]["params"], title: string): Attendance {
     const startKey = randomUUID();
     return this.attendFrom(startKey, (started) =>
-      this.attend("workflow/start", { ...params, startKey, mode: "foreground" }, title, started),
+      this.attend("workflow/start", { ...params, startKey, mode: "foreground" }, title, started, startKey),
     );
   }
 
   /** Waits for a run that goes on. */
-  goOn(method: "workflow/resume" | "workflow/retry", params: WorkflowRequests["workflow/retry"]["params"], title: string): Attendance {
-    return this.attendFrom(params.runId, (started) => this.attend(method, { ...params, mode: "foreground" }, title, started));
+  goOn(
+    method: "workflow/resume" | "workflow/retry",
+    params: WorkflowRequests["workflow/retry"]["params"],
+    title: string,
+  ): Attendance {
+    return this.attendFrom(params.runId, (started) =>
+      this.attend(method, { ...params, mode: "foreground" }, title, started),
+    );
   }
 
   private attendFrom(key: string, attend: (started: Promise<string | undefined>) => Promise<void>): Attendance {
@@ -72,11 +78,13 @@ export class AttendedRuns {
     if (isActive(status)) this.expected.get(runId)?.(runId);
   }
 
+  /** With a start key the request may be sent again: the run exists at most once, and is found by its key. */
   private async attend<M extends Waiting>(
     method: M,
     params: WorkflowRequests[M]["params"],
     title: string,
     started: Promise<string | undefined>,
+    startKey?: string,
   ): Promise<void> {
     const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
     await vscode.window.withProgress(options, async (progress, token) => {
@@ -90,8 +98,16 @@ export class AttendedRuns {
         runId = known;
         tell();
       });
+      const isUnknown = (): boolean => startKey !== undefined && runId === undefined;
       try {
-        await this.sidecar.request(method, params, token);
+        const outcome = await this.sidecar.request(method, params, token, isUnknown);
+        // A run that had stopped before its start was sent again is told of by the answer alone.
+        if (startKey !== undefined && runId === undefined) {
+          this.expected.get(startKey)?.(outcome.runId);
+          await started;
+        }
+        // Stopped by the crash its start was in: the next server resumes it.
+        if ("reason" in outcome && outcome.reason === "crash") return await this.outlive(outcome.runId, token);
       } catch (error) {
         const { reason } = refusalOf(error);
         if (reason === "connection" && runId !== undefined) return await this.outlive(runId, token);

@@ -125,7 +125,18 @@ export class RunList {
     const { status, reason, sequence, at, attention, summary } = change;
     const { steps, pending, phase } = summary;
     const endedAt = isActive(status) ? undefined : (known.endedAt ?? at);
-    this.runs.set(change.runId, { ...known, status, reason, sequence, updatedAt: at, attention, steps, pending, phase, endedAt });
+    this.runs.set(change.runId, {
+      ...known,
+      status,
+      reason,
+      sequence,
+      updatedAt: at,
+      attention,
+      steps,
+      pending,
+      phase,
+      endedAt,
+    });
     this.tell();
   }
 

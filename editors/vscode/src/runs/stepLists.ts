@@ -25,7 +25,9 @@ export class StepLists {
   private readonly listeners: ((runId: string) => void)[] = [];
 
   constructor(
-    private readonly feed: Pick<RunFeed, "request"> & { follow(...of: Parameters<RunFeed["follow"]>): { dispose(): void } },
+    private readonly feed: Pick<RunFeed, "request"> & {
+      follow(...of: Parameters<RunFeed["follow"]>): { dispose(): void };
+    },
     private readonly timers: Timers,
   ) {}
 

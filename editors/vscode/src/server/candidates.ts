@@ -55,7 +55,10 @@ export function candidates(around: Surroundings): Candidate[] {
 }
 
 /** `~`, `${workspaceFolder}`, `${userHome}` and `${env:NAME}`, and paths relative to the first folder. */
-export function expandPath(written: string, around: Pick<Surroundings, "folders" | "home" | "environment" | "isWindows">): string {
+export function expandPath(
+  written: string,
+  around: Pick<Surroundings, "folders" | "home" | "environment" | "isWindows">,
+): string {
   const paths = around.isWindows ? path.win32 : path.posix;
   const folder = around.folders[0] ?? around.home;
   const expanded = written

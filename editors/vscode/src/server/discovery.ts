@@ -31,7 +31,8 @@ export async function discover(from: readonly Candidate[], probe: Probe, extensi
     const version = probed.kind === "printed" ? parseVersion(probed.text) : undefined;
     if (version && fits(version, extensionVersion)) return { found: { candidate, version: version.text }, passedOver };
     if (version) {
-      const why = `${candidate.label} is Sidestep ${version.text}; this extension, ${extensionVersion}, needs ${range(extensionVersion)}`;
+      const needed = `this extension, ${extensionVersion}, needs ${range(extensionVersion)}`;
+      const why = `${candidate.label} is Sidestep ${version.text}; ${needed}`;
       misfit ??= why;
       passedOver.push(why);
     } else {
@@ -59,6 +60,8 @@ function problem(
   }
   return {
     kind: "missing",
-    message: `Sidestep ${range(extensionVersion)} is not installed here. Install it with "pip install sidestep" into the project's .venv, or install uv, and try again.`,
+    message:
+      `Sidestep ${range(extensionVersion)} is not installed here. Install it with "pip install sidestep" ` +
+      "into the project's .venv, or install uv, and try again.",
   };
 }

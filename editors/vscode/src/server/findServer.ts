@@ -9,7 +9,9 @@ import { probeIn } from "./probe";
 
 /** `quietFolder` is no workspace: a program that is only asked for its version finds nothing of anybody's there. */
 export async function findServer(extensionVersion: string, quietFolder: string): Promise<Discovery> {
-  const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri);
+  const folders = (vscode.workspace.workspaceFolders ?? [])
+    .filter(({ uri }) => uri.scheme === "file")
+    .map(({ uri }) => uri);
   const { isTrusted } = vscode.workspace;
   const from = candidates({
     settingPath: readSettings().serverPath,

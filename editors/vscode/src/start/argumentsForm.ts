@@ -47,7 +47,9 @@ async function overview(title: string, fields: readonly Field[], values: JsonObj
     if (!chosen) return false;
     if (!chosen.field) return true;
     const { field } = chosen;
-    const given = await askForValue(field, values[field.name] ?? field.defaultValue, { title: `${title}: ${field.name}` });
+    const given = await askForValue(field, values[field.name] ?? field.defaultValue, {
+      title: `${title}: ${field.name}`,
+    });
     if (given) values[field.name] = given.value;
   }
 }
@@ -77,5 +79,10 @@ function rowOf(field: Field, values: JsonObject): Row {
   const value = isGiven ? values[field.name] : field.defaultValue;
   const text = formatValue(field, value);
   const shownText = text === "" ? "nothing" : text.length > 80 ? `${text.slice(0, 79)}…` : text;
-  return { label: `$(edit) ${field.name}`, description: isGiven ? shownText : `${shownText} (default)`, detail: field.description, field };
+  return {
+    label: `$(edit) ${field.name}`,
+    description: isGiven ? shownText : `${shownText} (default)`,
+    detail: field.description,
+    field,
+  };
 }

@@ -69,7 +69,9 @@ export function parseField(field: Field, typed: string): Parsed {
 export function formatValue(field: Field, value: unknown): string {
   if (value === undefined || value === null) return "";
   if (field.kind === "texts" && Array.isArray(value)) {
-    const isPlain = value.every((item) => typeof item === "string" && !/[,"[\]]/.test(item) && item.trim() === item && item);
+    const isPlain = value.every(
+      (item) => typeof item === "string" && !/[,"[\]]/.test(item) && item.trim() === item && item,
+    );
     return isPlain ? value.join(", ") : JSON.stringify(value);
   }
   return typeof value === "string" ? value : JSON.stringify(value);
@@ -92,15 +94,27 @@ export function hint(field: Field): string {
 
 function parseNumber(field: Field, text: string): Parsed {
   const value = text === "" ? Number.NaN : Number(text);
-  if (field.kind === "integer" && !Number.isSafeInteger(value)) return { problem: "A whole number has to stand here, such as 3." };
+  if (field.kind === "integer" && !Number.isSafeInteger(value))
+    return { problem: "A whole number has to stand here, such as 3." };
   if (!Number.isFinite(value)) return { problem: "A number has to stand here, such as 1.5." };
-  if (field.minimum !== undefined && value < field.minimum) return { problem: `It has to be at least ${field.minimum}.` };
-  if (field.maximum !== undefined && value > field.maximum) return { problem: `It has to be at most ${field.maximum}.` };
+  if (field.minimum !== undefined && value < field.minimum)
+    return { problem: `It has to be at least ${field.minimum}.` };
+  if (field.maximum !== undefined && value > field.maximum)
+    return { problem: `It has to be at most ${field.maximum}.` };
   return { value };
 }
 
 function parseTexts(text: string): Parsed {
-  if (!text.startsWith("[")) return { value: text === "" ? [] : text.split(",").map((part) => part.trim()).filter(Boolean) };
+  if (!text.startsWith("["))
+    return {
+      value:
+        text === ""
+          ? []
+          : text
+              .split(",")
+              .map((part) => part.trim())
+              .filter(Boolean),
+    };
   const parsed = parseJson(text);
   if (parsed.problem !== undefined) return parsed;
   const isTexts = Array.isArray(parsed.value) && parsed.value.every((item) => typeof item === "string");

@@ -2,7 +2,9 @@
 import * as vscode from "vscode";
 
 export function folderUris(): string[] {
-  return (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri.toString());
+  return (vscode.workspace.workspaceFolders ?? [])
+    .filter(({ uri }) => uri.scheme === "file")
+    .map(({ uri }) => uri.toString());
 }
 
 /** The folder of a file, the only one there is, or the one the person picks. */

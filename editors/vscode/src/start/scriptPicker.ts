@@ -14,17 +14,29 @@ const SCOPES: readonly [string, string][] = [
 
 export async function pickScript(scripts: readonly ScriptInfo[]): Promise<ScriptInfo | undefined> {
   const known = new Set(SCOPES.map(([scope]) => scope));
-  const groups: [string, ScriptInfo[]][] = SCOPES.map(([scope, title]) => [title, scripts.filter((script) => script.scope === scope)]);
+  const groups: [string, ScriptInfo[]][] = SCOPES.map(([scope, title]) => [
+    title,
+    scripts.filter((script) => script.scope === scope),
+  ]);
   groups.push(["others", scripts.filter((script) => !known.has(script.scope))]);
   const rows: Row[] = groups
     .filter(([, members]) => members.length > 0)
     .flatMap(([title, members]) => [{ label: title, kind: vscode.QuickPickItemKind.Separator }, ...members.map(rowOf)]);
-  const options = { title: "Run Workflow", placeHolder: "Which workflow?", matchOnDescription: true, matchOnDetail: true, ignoreFocusOut: true };
+  const options = {
+    title: "Run Workflow",
+    placeHolder: "Which workflow?",
+    matchOnDescription: true,
+    matchOnDetail: true,
+    ignoreFocusOut: true,
+  };
   const { script } = (await vscode.window.showQuickPick(rows, options)) ?? {};
   if (!script || script.runnable) return script;
   const edit = "Open Script";
   const why = script.blockedReason ?? "it cannot run";
-  const chosen = await vscode.window.showErrorMessage(`${script.name} cannot run: ${why}`, ...(script.uri ? [edit] : []));
+  const chosen = await vscode.window.showErrorMessage(
+    `${script.name} cannot run: ${why}`,
+    ...(script.uri ? [edit] : []),
+  );
   if (chosen && script.uri) await vscode.window.showTextDocument(vscode.Uri.parse(script.uri));
   return undefined;
 }

@@ -15,7 +15,9 @@ export function seedArguments(fields: readonly Field[], seed: Seed): Record<stri
   const found: Record<string, unknown> = {};
   const put = (value: string | undefined, names: RegExp): void => {
     if (!value) return;
-    const field = fields.find(({ name, kind }) => names.test(name) && !(name in found) && (kind === "text" || kind === "texts"));
+    const field = fields.find(
+      ({ name, kind }) => names.test(name) && !(name in found) && (kind === "text" || kind === "texts"),
+    );
     if (field) found[field.name] = field.kind === "texts" ? [value] : value;
   };
   put(seed.path, PATH_NAMES);

@@ -40,12 +40,12 @@ export class StartRuns {
     else if (folder) void vscode.window.showErrorMessage(`There is no workflow ${name} in ${folder.name}.`);
   }
 
-  /** The workflow in a file, which is saved first: what runs is what is seen. */
-  async file(uri: vscode.Uri, given: JsonObject = {}): Promise<void> {
+  /** The workflow in a file, which is saved first: what runs is what is seen. `where` is asked for when left out. */
+  async file(uri: vscode.Uri, given: JsonObject = {}, where?: vscode.WorkspaceFolder): Promise<void> {
     if (!(await isTrusted())) return;
     const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
     if (open?.isDirty && !(await open.save())) return;
-    const folder = await pickFolder(uri);
+    const folder = where ?? (await pickFolder(uri));
     if (!folder) return;
     const scripts = await this.scripts(folder);
     if (!scripts) return;
@@ -84,7 +84,8 @@ export class StartRuns {
     try {
       if (mode === "background") {
         const startKey = randomUUID();
-        const { runId } = await sidecar.request("workflow/start", { script, args, workspaceFolder, mode, startKey });
+        const params = { script, args, workspaceFolder, mode, startKey };
+        const { runId } = await sidecar.request("workflow/start", params, undefined, () => true);
         if (opensPage) open(runId);
         return;
       }
@@ -101,7 +102,9 @@ export class StartRuns {
 
   private async scripts(folder: vscode.WorkspaceFolder): Promise<ScriptInfo[] | undefined> {
     try {
-      return (await this.parts.sidecar.request("workflow/scripts", { workspaceFolder: folder.uri.toString() })).scripts;
+      const params = { workspaceFolder: folder.uri.toString() };
+      // A question changes nothing: a server that died under it is no reason to bother anybody.
+      return (await this.parts.sidecar.request("workflow/scripts", params, undefined, () => true)).scripts;
     } catch (error) {
       await tellRefusal(error, "The workflows cannot be listed");
       return undefined;

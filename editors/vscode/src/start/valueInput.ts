@@ -13,8 +13,14 @@ export interface Asked {
   readonly totalSteps?: number;
 }
 
-export function askForValue(field: Field, current: unknown, asked: Asked, token?: vscode.CancellationToken): Promise<Given> {
-  if (field.kind === "choice" || field.kind === "boolean" || field.kind === "choices") return pick(field, current, asked, token);
+export function askForValue(
+  field: Field,
+  current: unknown,
+  asked: Asked,
+  token?: vscode.CancellationToken,
+): Promise<Given> {
+  if (field.kind === "choice" || field.kind === "boolean" || field.kind === "choices")
+    return pick(field, current, asked, token);
   return type(field, current, asked, token);
 }
 

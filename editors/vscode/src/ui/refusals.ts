@@ -37,7 +37,9 @@ function helpFor({ reason, data }: Refusal): Help | undefined {
 /** What stands in the data and not in the message. */
 function details({ reason, data }: Refusal): string {
   if ((reason === "argsInvalid" || reason === "answerInvalid") && Array.isArray(data.problems)) {
-    const told = (data.problems as { path?: string; message?: string }[]).map(({ path, message }) => `${path || "it"}: ${message}`);
+    const told = (data.problems as { path?: string; message?: string }[]).map(
+      ({ path, message }) => `${path || "it"}: ${message}`,
+    );
     return ` — ${told.join("; ")}`;
   }
   if (reason === "storeUnavailable" && typeof data.todo === "string") return ` ${data.todo}`;

@@ -11,7 +11,10 @@ export function showRunsView(tree: RunsTree, steps: StepLists, runs: RunList): v
     const wanted = [text && `with “${text}”`, ...statuses].filter(Boolean).join(", ");
     view.message = wanted ? `Shown: runs ${wanted}` : undefined;
     const questions = runs.active.reduce((sum, run) => sum + run.pending, 0);
-    view.badge = questions > 0 ? { value: questions, tooltip: questions === 1 ? "1 question" : `${questions} questions` } : undefined;
+    view.badge =
+      questions > 0
+        ? { value: questions, tooltip: questions === 1 ? "1 question" : `${questions} questions` }
+        : undefined;
     void vscode.commands.executeCommand("setContext", "sidestep.isFiltered", wanted !== "");
   };
   update();

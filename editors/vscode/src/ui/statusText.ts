@@ -8,11 +8,15 @@ export interface StatusText {
 }
 
 /** Undefined when there is nothing to say. */
-export function statusText(state: SidecarState, active: readonly { readonly pending: number }[]): StatusText | undefined {
+export function statusText(
+  state: SidecarState,
+  active: readonly { readonly pending: number }[],
+): StatusText | undefined {
   if (state.kind === "stopped" && state.problem) {
     return { text: "$(warning) Sidestep", tooltip: state.problem, isWarning: true };
   }
-  if (state.kind === "restarting") return { text: "$(sync~spin) Sidestep", tooltip: "The server is being restarted", isWarning: false };
+  if (state.kind === "restarting")
+    return { text: "$(sync~spin) Sidestep", tooltip: "The server is being restarted", isWarning: false };
   const questions = active.reduce((sum, run) => sum + run.pending, 0);
   if (active.length === 0) return undefined;
   const runs = active.length === 1 ? "1 run" : `${active.length} runs`;

@@ -12,7 +12,7 @@ const SUITES: Readonly<Record<string, () => void>> = {
 };
 
 export function run(): Promise<void> {
-  const mocha = new Mocha({ ui: "bdd", timeout: 60_000, color: false, grep: process.env.SIDESTEP_GREP ?? "" });
+  const mocha = new Mocha({ ui: "bdd", timeout: 40_000, color: false, grep: process.env.SIDESTEP_GREP ?? "" });
   const name = process.env.SIDESTEP_SUITE ?? "trusted";
   mocha.suite.emit("pre-require", globalThis, "index", mocha);
   SUITES[name]?.();

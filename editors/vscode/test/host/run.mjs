@@ -3,7 +3,7 @@
 // SIDESTEP_SERVER names the server to test with; else the one of the repository's .venv.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,10 +16,15 @@ const server = process.env.SIDESTEP_SERVER ?? resolve(extension, "../../.venv/bi
 const RUN_MS_MAX = 240_000;
 /** Draining takes 3 seconds at most; a busy machine may need more. */
 const SERVER_END_MS_MAX = 20_000;
+const HAND_MS_MAX = 20_000;
 
 /** The suites, each in a window of its own: what is tested needs another trust or other settings. */
 const SUITES = [
-  { name: "trusted", trusted: true, settings: { "sidestep.server.path": server, "sidestep.run.askForArguments": "whenRequired" } },
+  {
+    name: "trusted",
+    trusted: true,
+    settings: { "sidestep.server.path": server, "sidestep.run.askForArguments": "whenRequired" },
+  },
   { name: "untrusted", trusted: false, settings: { "sidestep.server.path": server } },
   { name: "serverless", trusted: true, settings: { "sidestep.server.path": "/nowhere/sidestep" } },
 ];
@@ -46,7 +51,8 @@ async function run({ name, trusted, settings }) {
     const code = await Promise.race([workbench.finished, late]);
     console.log(readFileSync(results, "utf8").trimEnd());
     // What the window said helps to find out; the workbench's own troubles with its missing parts do not.
-    if (code) console.log(workbench.log.filter((line) => /^\[(error|warning)\] (?!%c)/.test(line)).slice(-40).join("\n"));
+    const told = workbench.log.filter((line) => /^\[(error|warning)\] (?!%c)/.test(line));
+    if (code) console.log(told.slice(-40).join("\n"));
     const isLeft = await serverIsLeft(join(home, "hand.json.processes"));
     return code || isLeft ? 1 : 0;
   } finally {
@@ -56,23 +62,34 @@ async function run({ name, trusted, settings }) {
   }
 }
 
-/** Clicks what a test asks it to: tests in the extension host have no mouse, and leave a file with their wish. */
+/**
+ * Does what a test asks it to, and tells what it saw: tests in the extension host have neither mouse nor eyes, and
+ * leave a file with their wish.
+ */
 class Hand {
   constructor(page, file) {
-    this.looking = setInterval(() => void this.look(page, file), 100);
+    this.looking = setInterval(() => void this.look(page, file), 50);
   }
 
   async look(page, file) {
     if (this.isBusy || !existsSync(file)) return;
     this.isBusy = true;
-    const { role, name } = JSON.parse(readFileSync(file, "utf8"));
+    const wish = JSON.parse(readFileSync(file, "utf8"));
     rmSync(file);
-    try {
-      await page.getByRole(role, { name }).first().click({ timeout: 20_000 });
-    } catch (error) {
-      console.log(`The hand found no ${role} ${name}: ${error.message.split("\n")[0]}`);
-    }
+    const answer = await this.fulfil(page, wish).catch((error) => ({ problem: error.message.split("\n")[0] }));
+    if (answer.problem) console.log(`    The hand could not ${JSON.stringify(wish)}: ${answer.problem}`);
+    writeFileSync(`${file}.answer.new`, JSON.stringify(answer));
+    renameSync(`${file}.answer.new`, `${file}.answer`);
     this.isBusy = false;
+  }
+
+  async fulfil(page, { click, type, press, read }) {
+    if (click) await page.getByRole(click.role, { name: click.name }).first().click({ timeout: HAND_MS_MAX });
+    if (type !== undefined) await page.keyboard.type(type);
+    if (press) await page.keyboard.press(press);
+    if (!read) return {};
+    const seen = page.locator(read.where, { hasText: read.text }).filter({ visible: true }).first();
+    return { text: await seen.textContent({ timeout: HAND_MS_MAX }) };
   }
 
   rest() {

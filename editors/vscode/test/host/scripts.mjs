@@ -39,6 +39,12 @@ async def main():
     phase("inside")
     return await workflow("slow", id="inner", args={"word": "nested"})
 `,
+  form: `"""Arguments of many types."""
+from typing import Literal
+
+async def main(count: int, pace: Literal["calm", "brisk"] = "calm", dry: bool = False, files: list[str] | None = None):
+    return {"count": count, "pace": pace, "dry": dry, "files": files}
+`,
   broken: `"""Does not say what its steps are called."""
 from sidestep import command
 

@@ -25,6 +25,7 @@ export function serverlessSuite(): void {
 
   it("has its commands all the same", async () => {
     const commands = await vscode.commands.getCommands(true);
-    for (const name of ["runWorkflow", "restartServer", "showLog", "openRun"]) assert.ok(commands.includes(`sidestep.${name}`));
+    for (const name of ["runWorkflow", "restartServer", "showLog", "openRun"])
+      assert.ok(commands.includes(`sidestep.${name}`));
   });
 }

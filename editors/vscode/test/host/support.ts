@@ -1,6 +1,7 @@
 /** What the tests in the extension host share: the extension, its workflows, and waiting for what is told. */
 import * as assert from "node:assert/strict";
-import { renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { Event, RunSummary } from "../../../../protocol/schema/sidestep";
 import type { Api } from "../../src/extension";
@@ -50,13 +51,19 @@ export function until<T>(
 
 /** The run, as soon as the window's list shows it so. */
 export function untilRun(api: Api, what: string, isSo: (run: RunSummary) => boolean): Promise<RunSummary> {
-  return until(what, () => api.runs.sorted.find(isSo), (check) => api.runs.onDidChange(check));
+  return until(
+    what,
+    () => api.runs.sorted.find(isSo),
+    (check) => api.runs.onDidChange(check),
+  );
 }
 
 export function untilState(api: Api, kind: string): Promise<true> {
-  return until(`server ${kind}`, () => api.sidecar.state.kind === kind || undefined, (check) => api.sidecar.onDidChangeState(check)).then(
-    () => true,
-  );
+  return until(
+    `server ${kind}`,
+    () => api.sidecar.state.kind === kind || undefined,
+    (check) => api.sidecar.onDidChangeState(check),
+  ).then(() => true);
 }
 
 /** Everything a follower of a run hears. */
@@ -87,7 +94,11 @@ export class Recorder implements RunListener {
   deleted(): void {}
 
   until(what: string, isSo: (heard: readonly Event[]) => boolean): Promise<true> {
-    return until(what, () => isSo(this.heard) || undefined, (check) => this.changed.event(check)).then(() => true);
+    return until(
+      what,
+      () => isSo(this.heard) || undefined,
+      (check) => this.changed.event(check),
+    ).then(() => true);
   }
 }
 
@@ -101,11 +112,45 @@ export async function journal(api: Api, runId: string): Promise<Event[]> {
   }
 }
 
-/** Clicks in the workbench; done by whoever started it (run.mjs), which has a mouse. */
-export function click(role: "button" | "option", name: string): void {
+interface Wish {
+  readonly click?: { readonly role: "button" | "option"; readonly name: string };
+  readonly type?: string;
+  /** A key as playwright calls it, such as `Enter`. */
+  readonly press?: string;
+  /** The first thing in sight at a CSS selector that has this text; waited for. */
+  readonly read?: { readonly where: string; readonly text: string };
+}
+
+/** What a person does in the workbench and sees; done by whoever started it (run.mjs), which has hands and eyes. */
+export const hand = {
+  click: (role: "button" | "option", name: string) => fulfil({ click: { role, name } }),
+  type: (text: string) => fulfil({ type: text }),
+  press: (key: string) => fulfil({ press: key }),
+  read: (where: string, text = "") => fulfil({ read: { where, text } }),
+};
+
+let lastWish: Promise<unknown> = Promise.resolve();
+
+function fulfil(wish: Wish): Promise<string> {
+  const done = lastWish.then(() => ask(wish));
+  lastWish = done.catch(() => undefined);
+  return done;
+}
+
+async function ask(wish: Wish): Promise<string> {
   const file = process.env.SIDESTEP_HAND ?? "";
-  writeFileSync(`${file}.new`, JSON.stringify({ role, name }));
+  const isAnswered = (): boolean => existsSync(`${file}.answer`);
+  const answered = until(`the hand's answer to ${JSON.stringify(wish)}`, isAnswered, (look) => {
+    const watcher = watch(dirname(file), look);
+    return { dispose: () => watcher.close() };
+  });
+  writeFileSync(`${file}.new`, JSON.stringify(wish));
   renameSync(`${file}.new`, file);
+  await answered;
+  const { text, problem } = JSON.parse(readFileSync(`${file}.answer`, "utf8")) as { text?: string; problem?: string };
+  rmSync(`${file}.answer`);
+  if (problem) throw new Error(`${JSON.stringify(wish)}: ${problem}`);
+  return text ?? "";
 }
 
 /** The tree below a run, a line for each row, indented. */
@@ -121,7 +166,10 @@ export async function rowsBelow(api: Api, runId: string): Promise<string[]> {
   return walk(api.tree.nodeOf(runId), "");
 }
 
-/** Leaves the ids of this process and of its server to run.mjs, which looks what becomes of the one without the other. */
+/** Leaves the ids of this process and of its server to run.mjs, which looks what becomes of one without the other. */
 export function tellProcesses(api: Api): void {
-  writeFileSync(`${process.env.SIDESTEP_HAND}.processes`, JSON.stringify({ host: process.pid, server: api.sidecar.processId }));
+  writeFileSync(
+    `${process.env.SIDESTEP_HAND}.processes`,
+    JSON.stringify({ host: process.pid, server: api.sidecar.processId }),
+  );
 }

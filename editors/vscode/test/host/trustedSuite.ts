@@ -2,7 +2,24 @@
 import * as assert from "node:assert/strict";
 import * as vscode from "vscode";
 import type { Api } from "../../src/extension";
-import { click, extension, folder, inFolder, journal, Recorder, rowsBelow, tellProcesses, until, untilRun, untilState } from "./support";
+import {
+  extension,
+  folder,
+  hand,
+  inFolder,
+  journal,
+  Recorder,
+  rowsBelow,
+  tellProcesses,
+  until,
+  untilRun,
+  untilState,
+} from "./support";
+
+const QUICK = `"""Nothing."""
+async def main():
+    return "done"
+`;
 
 export function trustedSuite(): void {
   let api: Api;
@@ -14,19 +31,32 @@ export function trustedSuite(): void {
 
   afterEach(async () => {
     for (const { runId } of api.runs.active) await api.sidecar.request("workflow/interrupt", { runId });
-    await vscode.commands.executeCommand("workbench.action.closeAllEditors");
+    for (const command of ["closeQuickOpen", "closeAllEditors"]) {
+      await vscode.commands.executeCommand(`workbench.action.${command}`);
+    }
     await vscode.commands.executeCommand("notifications.clearAll");
+    for (const name of ["run.askForArguments", "run.mode"]) await choose(name, undefined);
     await vscode.workspace.fs.delete(inFolder("go")).then(undefined, () => undefined);
   });
 
+  /** A setting that no other server is started for. */
+  const choose = (name: string, value: unknown) => vscode.workspace.getConfiguration("sidestep").update(name, value);
   const go = () => vscode.workspace.fs.writeFile(inFolder("go"), new Uint8Array());
   const start = async (name: string) => {
     const before = new Set(api.runs.sorted.map(({ runId }) => runId));
     await vscode.commands.executeCommand("sidestep.runWorkflow", name);
     return untilRun(api, `${name} started`, (run) => run.name === name && !before.has(run.runId));
   };
-  const status = (runId: string, wanted: string) => untilRun(api, `${runId} ${wanted}`, (run) => run.runId === runId && run.status === wanted);
-  const waiting = (runId: string) => untilRun(api, "one step done", (run) => run.runId === runId && run.phase === "second");
+  const status = (runId: string, wanted: string) =>
+    untilRun(api, `${runId} ${wanted}`, (run) => run.runId === runId && run.status === wanted);
+  const waiting = (runId: string) =>
+    untilRun(api, "one step done", (run) => run.runId === runId && run.phase === "second");
+
+  const pagesOpen = (): number => {
+    const inputs = vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs).map(({ input }) => input);
+    return inputs.filter((one) => one instanceof vscode.TabInputWebview && one.viewType.includes("sidestep.run"))
+      .length;
+  };
 
   /** Changes a setting that another server is started for, and waits for that one. */
   const set = async (name: string, value: unknown, becomes = "running") => {
@@ -40,7 +70,10 @@ export function trustedSuite(): void {
   it("activates in a folder with workflows, and greets the server", async () => {
     assert.equal(api.sidecar.state.kind, "running");
     const { scripts } = await api.sidecar.request("workflow/scripts", { workspaceFolder: folder().uri.toString() });
-    assert.ok(scripts.some(({ name, runnable }) => name === "slow" && runnable), "VS Code's trust was passed on");
+    assert.ok(
+      scripts.some(({ name, runnable }) => name === "slow" && runnable),
+      "VS Code's trust was passed on",
+    );
   });
 
   it("checks workflow scripts as they are opened", async () => {
@@ -60,7 +93,10 @@ export function trustedSuite(): void {
     const run = await status(runId, "completed");
     assert.deepEqual([run.steps.completed, run.steps.failed], [2, 0]);
     const tabs = vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs).map(({ input }) => input);
-    assert.ok(tabs.some((input) => input instanceof vscode.TabInputWebview && input.viewType.includes("sidestep.run")), "the page");
+    assert.ok(
+      tabs.some((input) => input instanceof vscode.TabInputWebview && input.viewType.includes("sidestep.run")),
+      "the page",
+    );
   });
 
   it("starts the workflow in the editor, saved as it is seen", async () => {
@@ -94,7 +130,7 @@ export function trustedSuite(): void {
     await waiting(runId);
     // A window under test shows no toasts, only the list of them.
     await vscode.commands.executeCommand("notifications.showList");
-    click("button", "Cancel");
+    await hand.click("button", "Cancel");
     const interrupted = await status(runId, "interrupted");
     assert.equal(interrupted.reason, "cancelled");
     await go();
@@ -132,9 +168,85 @@ export function trustedSuite(): void {
     assert.equal(run.steps.reused, 1);
   });
 
+  it("asks for arguments by their types, checks what is typed, and leaves defaults alone", async () => {
+    await choose("run.askForArguments", "always");
+    const before = new Set(api.runs.sorted.map(({ runId }) => runId));
+    const asked = vscode.commands.executeCommand("sidestep.runWorkflow", "form");
+    await hand.read(".quick-input-title", "Run form: count");
+    await hand.type("2.5");
+    await hand.read(".quick-input-message", "A whole number has to stand here");
+    await hand.press("Enter");
+    await hand.press("Backspace");
+    await hand.press("Backspace");
+    await hand.press("Enter");
+    // All stands on one page now.
+    await hand.read(".quick-input-list .monaco-list-row", "calm (default)");
+    assert.match(await hand.read(".quick-input-list .monaco-list-row", "count"), /count2/);
+    await hand.type("pace");
+    await hand.press("Enter");
+    await hand.click("option", "brisk");
+    await hand.read(".quick-input-list .monaco-list-row", "files");
+    await hand.type("files");
+    await hand.press("Enter");
+    await hand.read(".quick-input-title", "Run form: files");
+    await hand.type("a.py, b.py");
+    await hand.press("Enter");
+    await hand.read(".quick-input-list .monaco-list-row", "a.py, b.py");
+    await hand.press("Enter");
+    await asked;
+    const isNew = (run: { name: string; runId: string }): boolean => run.name === "form" && !before.has(run.runId);
+    const { runId } = await untilRun(api, "form started", isNew);
+    await status(runId, "completed");
+    const { run } = await api.sidecar.request("workflow/get", { runId, include: ["result", "args"] });
+    assert.deepEqual(run.args, { count: 2, pace: "brisk", files: ["a.py", "b.py"] }, "only what was given");
+    assert.deepEqual(run.result?.data, { count: 2, pace: "brisk", dry: false, files: ["a.py", "b.py"] });
+  });
+
+  it("counts active runs in the status bar, and offers to open one that ended in the background", async () => {
+    await choose("run.mode", "background");
+    const { runId } = await start("slow");
+    await waiting(runId);
+    assert.match(await hand.read(".statusbar-item", "1 run"), /1 run/);
+    await vscode.commands.executeCommand("workbench.action.closeAllEditors");
+    await go();
+    await status(runId, "completed");
+    await vscode.commands.executeCommand("notifications.showList");
+    await hand.read(".notification-list-item", "slow has completed.");
+    assert.equal(pagesOpen(), 0);
+    await hand.click("button", "Open");
+    await until(
+      "its page",
+      () => pagesOpen() === 1,
+      (look) => vscode.window.tabGroups.onDidChangeTabs(look),
+    );
+  });
+
+  it("filters the tree by what is typed, and shows more of many runs when asked", async () => {
+    const params = { script: { source: QUICK, name: "quick" }, workspaceFolder: folder().uri.toString() };
+    const many = Array.from({ length: 35 }, () =>
+      api.sidecar.request("workflow/start", { ...params, mode: "background" }),
+    );
+    const started = await Promise.all(many);
+    for (const { runId } of started) await status(runId, "completed");
+    await vscode.commands.executeCommand("sidestep.refreshRuns");
+    const rows = async (): Promise<string[]> =>
+      (await api.tree.getChildren()).map((node) => String(api.tree.getTreeItem(node).label));
+    assert.deepEqual(await rows(), [...Array.from({ length: 30 }, () => "quick"), "Show more…"]);
+    await vscode.commands.executeCommand("sidestep.loadMore", { type: "moreRuns" });
+    assert.equal((await rows()).filter((label) => label === "quick").length, 35);
+    const filtering = vscode.commands.executeCommand("sidestep.filterRuns");
+    await hand.read(".quick-input-title", "Filter Runs");
+    await hand.type("slo");
+    await hand.press("Enter");
+    await filtering;
+    assert.deepEqual([...new Set(await rows())], ["slow"]);
+    await vscode.commands.executeCommand("sidestep.clearFilter");
+    assert.ok((await rows()).includes("quick"));
+  });
+
   it("asks what the run asks, and gives it the answer", async () => {
     const { runId } = await start("ask");
-    click("option", "yes");
+    await hand.click("option", "yes");
     await status(runId, "completed");
     const { run } = await api.sidecar.request("workflow/get", { runId, include: ["result"] });
     assert.equal(run.result?.report, "answered yes");
@@ -156,7 +268,10 @@ export function trustedSuite(): void {
     const outer = await start("outer");
     await status(outer.runId, "completed");
     const below = await rowsBelow(api, outer.runId);
-    assert.deepEqual(below.map((row) => row.trim().split(" ")[0]), ["inside", "inner", "first", "say", "second", "wait"]);
+    assert.deepEqual(
+      below.map((row) => row.trim().split(" ")[0]),
+      ["inside", "inner", "first", "say", "second", "wait"],
+    );
   });
 
   it("follows a run through the death of the server, without gap or duplicate", async () => {
@@ -174,9 +289,38 @@ export function trustedSuite(): void {
     await recorder.until("the last event", (heard) => heard.length >= kept.length);
     following.dispose();
     assert.deepEqual(recorder.heard, kept);
-    assert.deepEqual(kept.map(({ sequence }) => sequence), kept.map((_, index) => index + 1));
+    assert.deepEqual(
+      kept.map(({ sequence }) => sequence),
+      kept.map((_, index) => index + 1),
+    );
     assert.deepEqual(recorder.states, ["connected", "reconnecting", "connected"]);
     assert.equal(recorder.resets, 0);
+  });
+
+  it("sends a start again that the server died under, and it is made once", async () => {
+    const forms = async (): Promise<string[]> =>
+      (await api.sidecar.request("workflow/list", { name: "form" })).runs.map(({ runId }) => runId);
+    const before = await forms();
+    const starting = vscode.commands.executeCommand("sidestep.runWorkflow", "form");
+    await hand.read(".quick-input-title", "Run form: count");
+    await hand.type("3");
+    const died = api.sidecar.processId;
+    assert.ok(died);
+    // Held still, the server gets the start and never reads it.
+    process.kill(died, "SIGSTOP");
+    await hand.press("Enter");
+    await vscode.commands.executeCommand("notifications.showList");
+    await hand.read(".notification-list-item", "form");
+    process.kill(died, "SIGKILL");
+    await starting;
+    const isNew = (run: { name: string; runId: string }): boolean => run.name === "form" && !before.includes(run.runId);
+    const { runId } = await untilRun(api, "the run is there", isNew);
+    await status(runId, "completed");
+    assert.deepEqual(
+      (await forms()).filter((one) => !before.includes(one)),
+      [runId],
+    );
+    assert.equal(pagesOpen(), 1);
   });
 
   it("gives a second follower everything from the beginning, and the first one nothing twice", async () => {
@@ -188,7 +332,8 @@ export function trustedSuite(): void {
     const two = api.feed.follow(runId, second);
     await status(runId, "completed");
     const kept = await journal(api, runId);
-    for (const recorder of [first, second]) await recorder.until("the last event", (heard) => heard.length >= kept.length);
+    for (const recorder of [first, second])
+      await recorder.until("the last event", (heard) => heard.length >= kept.length);
     assert.deepEqual(first.heard, kept);
     assert.deepEqual(second.heard, kept);
     one.dispose();

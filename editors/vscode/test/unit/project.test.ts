@@ -8,7 +8,11 @@ interface Package {
   readonly contributes: {
     readonly commands: readonly { readonly command: string }[];
     readonly menus: Readonly<Record<string, readonly { readonly command: string }[]>>;
-    readonly configuration: readonly { readonly properties: Readonly<Record<string, { readonly description?: string; readonly markdownDescription?: string }>> }[];
+    readonly configuration: readonly {
+      readonly properties: Readonly<
+        Record<string, { readonly description?: string; readonly markdownDescription?: string }>
+      >;
+    }[];
   };
 }
 
@@ -30,7 +34,8 @@ test("every command of the manifest is registered, and every registered one is i
 });
 
 test("menus name commands that there are", () => {
-  for (const { command } of Object.values(manifest.contributes.menus).flat()) assert.ok(commands.includes(command), command);
+  for (const { command } of Object.values(manifest.contributes.menus).flat())
+    assert.ok(commands.includes(command), command);
 });
 
 test("every setting says what it means, and stands in the README", () => {
@@ -42,7 +47,9 @@ test("every setting says what it means, and stands in the README", () => {
 });
 
 test("every setting is read, and every one that is read is there", () => {
-  const used = [...read("src/settings.ts").matchAll(/settings\.get\("([\w.]+)"/g)].map(([, name]) => `sidestep.${name}`);
+  const used = [...read("src/settings.ts").matchAll(/settings\.get\("([\w.]+)"/g)].map(
+    ([, name]) => `sidestep.${name}`,
+  );
   // The language client reads how much is traced.
   const names = settings.map(([name]) => name).filter((name) => name !== "sidestep.trace.server");
   assert.deepEqual(used.sort(), names.sort());

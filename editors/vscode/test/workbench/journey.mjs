@@ -25,8 +25,10 @@ const pictures = join(repository, "build/e2e-vscode");
  * @param {object} project
  * @param {Record<string, string>} project.files Text by path.
  * @param {(folder: string) => Record<string, string>} [project.environment] Of the extension host and the server.
+ * @param {Record<string, unknown>} [project.settings] Beside those that every journey has.
+ * @param {boolean} [project.trusted] False: nobody was asked yet.
  */
-export async function openProject(test, { files, environment = () => ({}) }) {
+export async function openProject(test, { files, environment = () => ({}), settings = {}, trusted = true }) {
   const home = await mkdtemp(join(tmpdir(), "sidestep-journey-"));
   let workbench;
   test.after(async () => {
@@ -40,12 +42,14 @@ export async function openProject(test, { files, environment = () => ({}) }) {
   }
   commitAll(folder);
   const store = join(home, "store.sqlite");
-  const settings = {
+  const all = {
     "sidestep.server.path": server,
     "sidestep.server.arguments": [`--store=${store}`],
     "sidestep.run.askForArguments": "whenRequired",
+    ...settings,
   };
-  workbench = await openWorkbench({ workspace: folder, extension, settings, environment: environment(folder) });
+  const wanted = { workspace: folder, extension, settings: all, environment: environment(folder), trusted };
+  workbench = await openWorkbench(wanted);
   return new Project(workbench, folder, store);
 }
 

@@ -45,7 +45,8 @@ export class Timeline {
     this.#selected = selected;
     this.#axis = timeAxis(run.executions, now);
     this.#drawScale();
-    setText(this.#empty, rows.length === 0 ? "No step has started yet." : "");
+    const hasEnded = run.status === "completed" || run.status === "failed";
+    setText(this.#empty, rows.length > 0 ? "" : hasEnded ? "This run has no steps." : "No step has started yet.");
     this.#rows.update(rows);
   }
 

@@ -4,7 +4,16 @@ import type { RunTaskParams, RunTaskResult } from "../../../../../protocol/schem
 import { converse, instructions, resultOf, type Chat, type Reply } from "../../../src/agent/conversation";
 import { HostTasks, type Withdrawal } from "../../../src/agent/hostTasks";
 
-const TASK: RunTaskParams = { taskId: "task_1", runId: "run", stepId: "think", inputHash: "h", attempt: 1, redelivery: false, prompt: "Think.", cwd: "/shop" };
+const TASK: RunTaskParams = {
+  taskId: "task_1",
+  runId: "run",
+  stepId: "think",
+  inputHash: "h",
+  attempt: 1,
+  redelivery: false,
+  prompt: "Think.",
+  cwd: "/shop",
+};
 
 class Token implements Withdrawal {
   isCancellationRequested = false;
@@ -30,7 +39,11 @@ test("a task that is delivered twice is done once, while it works and afterwards
   const first = tasks.run(TASK, new Token());
   const second = tasks.run({ ...TASK, redelivery: true }, new Token());
   works[0]?.resolve({ report: "done" });
-  assert.deepEqual(await Promise.all([first, second, tasks.run(TASK, new Token())]), [{ report: "done" }, { report: "done" }, { report: "done" }]);
+  assert.deepEqual(await Promise.all([first, second, tasks.run(TASK, new Token())]), [
+    { report: "done" },
+    { report: "done" },
+    { report: "done" },
+  ]);
   assert.equal(works.length, 1);
 });
 
@@ -72,7 +85,10 @@ class FakeChat implements Chat {
 const call = (name: string) => ({ name, callId: `${name}-1`, input: {} });
 
 test("tools are used until the model answers", async () => {
-  const chat = new FakeChat([{ text: "", calls: [call("read"), call("search")] }, { text: "Found.", calls: [] }]);
+  const chat = new FakeChat([
+    { text: "", calls: [call("read"), call("search")] },
+    { text: "Found.", calls: [] },
+  ]);
   const told: string[] = [];
   const result = await converse(TASK, chat, new AbortController().signal, (message) => told.push(message));
   assert.deepEqual(result, { report: "Found." });
@@ -86,7 +102,10 @@ test("tools are used until the model answers", async () => {
 
 test("a model that calls tools for ever is stopped", async () => {
   const chat = new FakeChat([{ text: "", calls: [call("read")] }]);
-  await assert.rejects(converse(TASK, chat, new AbortController().signal, () => undefined), /60 times in a row/);
+  await assert.rejects(
+    converse(TASK, chat, new AbortController().signal, () => undefined),
+    /60 times in a row/,
+  );
 });
 
 test("a withdrawn task uses no further tool", async () => {
@@ -108,7 +127,7 @@ for (const [text, result] of [
   ['{"a": 1}', { data: { a: 1 } }],
   ['Here:\n```json\n{"a": 1}\n```\nDone.', { data: { a: 1 } }],
   ['First ```\n{"a": 0}\n``` then ```json\n{"a": 1}\n```', { data: { a: 1 } }],
-  ['It is [1, 2], I think.', { data: [1, 2] }],
+  ["It is [1, 2], I think.", { data: [1, 2] }],
   ["no data", { report: "no data" }],
   ["{broken", { report: "{broken" }],
 ] as const) {

@@ -32,11 +32,18 @@ test("a server of the same protocol is welcome", () => {
 test("a server of another protocol is named with both versions", () => {
   const capability = { protocolVersion: 2, serverVersion: "3.0.0" };
   const { problem } = shakeHands({ capabilities: { experimental: { workflow: capability } } }, "/x/sidestep", "0.1.0");
-  assert.match(problem ?? "", /Sidestep 3\.0\.0 at \/x\/sidestep speaks version 2 of the protocol; this extension, 0\.1\.0, speaks version 1/);
+  assert.match(
+    problem ?? "",
+    /Sidestep 3\.0\.0 at \/x\/sidestep speaks version 2 of the protocol; this extension, 0\.1\.0, speaks version 1/,
+  );
 });
 
 test("a server that shares no version says so by leaving its capability out", () => {
-  const { problem } = shakeHands({ capabilities: {}, serverInfo: { name: "sidestep", version: "9.0.0" } }, "/x", "0.1.0");
+  const { problem } = shakeHands(
+    { capabilities: {}, serverInfo: { name: "sidestep", version: "9.0.0" } },
+    "/x",
+    "0.1.0",
+  );
   assert.match(problem ?? "", /Sidestep 9\.0\.0 at \/x shares no version/);
 });
 
@@ -47,13 +54,20 @@ for (const nonsense of [undefined, null, 7, {}, { capabilities: null }, { capabi
 }
 
 test("a refusal is known by its stable word, whatever its message", () => {
-  const refusal = refusalOf({ code: -31006, message: "not trusted", data: { reason: "workspaceUntrusted", folder: "/x" } });
+  const refusal = refusalOf({
+    code: -31006,
+    message: "not trusted",
+    data: { reason: "workspaceUntrusted", folder: "/x" },
+  });
   assert.deepEqual([refusal.reason, refusal.message, refusal.data.folder], ["workspaceUntrusted", "not trusted", "/x"]);
 });
 
 test("an error without data is a lost connection, unless it is a cancelled request", () => {
   assert.equal(refusalOf(new Error("Connection got disposed.")).reason, "connection");
   assert.equal(refusalOf({ code: -32800, message: "request cancelled" }).reason, "requestCancelled");
-  assert.equal(refusalOf({ code: -32097, message: "Pending response rejected" }).message, "the server ended before it answered");
+  assert.equal(
+    refusalOf({ code: -32097, message: "Pending response rejected" }).message,
+    "the server ended before it answered",
+  );
   assert.equal(refusalOf("nonsense").message, "nonsense");
 });

@@ -6,8 +6,14 @@ import { LiveRuns } from "../../../src/feed/liveRuns";
 import type { Wire } from "../../../src/feed/wire";
 import type { RunListener } from "../../../src/runFeed";
 
-const event = (sequence: number): Event => ({ type: "log", sequence, at: "2026-01-31T09:30:00.000Z", message: `${sequence}` });
-const events = (first: number, last: number): Event[] => Array.from({ length: last - first + 1 }, (_, n) => event(first + n));
+const event = (sequence: number): Event => ({
+  type: "log",
+  sequence,
+  at: "2026-01-31T09:30:00.000Z",
+  message: `${sequence}`,
+});
+const events = (first: number, last: number): Event[] =>
+  Array.from({ length: last - first + 1 }, (_, n) => event(first + n));
 
 /** A server with one run, whose journal tests let grow; it subscribes and tells as the contract says. */
 class FakeServer implements Wire {
@@ -20,7 +26,10 @@ class FakeServer implements Wire {
   /** Requests that wait for the test to let them go on. */
   gate: Promise<void> = Promise.resolve();
 
-  onNotification<M extends keyof WorkflowNotifications>(method: M, handler: (params: WorkflowNotifications[M]["params"]) => void): void {
+  onNotification<M extends keyof WorkflowNotifications>(
+    method: M,
+    handler: (params: WorkflowNotifications[M]["params"]) => void,
+  ): void {
     this.handlers.set(method, [...(this.handlers.get(method) ?? []), handler as (params: never) => void]);
   }
 
@@ -28,18 +37,28 @@ class FakeServer implements Wire {
     for (const handler of this.handlers.get(method) ?? []) handler(params as never);
   }
 
-  async request<M extends keyof WorkflowRequests>(method: M, params: WorkflowRequests[M]["params"]): Promise<WorkflowRequests[M]["result"]> {
+  async request<M extends keyof WorkflowRequests>(
+    method: M,
+    params: WorkflowRequests[M]["params"],
+  ): Promise<WorkflowRequests[M]["result"]> {
     await this.gate;
     const { afterSequence = 0 } = params as { afterSequence?: number };
     this.asked.push(method === "workflow/subscribe" ? `subscribe ${afterSequence}` : method.replace("workflow/", ""));
     if (this.isGone) throw new Error("Connection got disposed.");
     if (method === "workflow/get") {
-      return { run: { runId: "run", rootRunId: "root", status: "running", pending: this.pending }, pending: [] } as never;
+      return {
+        run: { runId: "run", rootRunId: "root", status: "running", pending: this.pending },
+        pending: [],
+      } as never;
     }
     if (method === "workflow/subscribe") {
       const { length } = this.journal;
       if (afterSequence > length) {
-        throw { code: -32602, message: "params.afterSequence", data: { reason: "invalidParams", path: "$.afterSequence", expected: `${length}` } };
+        throw {
+          code: -32602,
+          message: "params.afterSequence",
+          data: { reason: "invalidParams", path: "$.afterSequence", expected: `${length}` },
+        };
       }
       this.subscribedFrom = afterSequence;
       return { run: {}, events: this.journal.slice(afterSequence), liveFromSequence: length + 1, pending: [] } as never;
@@ -51,7 +70,8 @@ class FakeServer implements Wire {
   append(count: number): void {
     const added = events(this.journal.length + 1, this.journal.length + count);
     this.journal.push(...added);
-    if (this.subscribedFrom !== undefined && !this.isGone) this.tell("workflow/eventsAppended", { runId: "run", events: added });
+    if (this.subscribedFrom !== undefined && !this.isGone)
+      this.tell("workflow/eventsAppended", { runId: "run", events: added });
   }
 }
 
@@ -125,7 +145,10 @@ test("after another connection a listener goes on from its cursor", async () => 
   server.append(1);
   assert.deepEqual(listener.heard, upTo(8));
   assert.ok(server.asked.includes("subscribe 3"));
-  assert.deepEqual(listener.told.filter((word) => word !== "run"), ["connected", "reconnecting", "connected"]);
+  assert.deepEqual(
+    listener.told.filter((word) => word !== "run"),
+    ["connected", "reconnecting", "connected"],
+  );
 });
 
 test("a second listener gets everything, and the first nothing twice", async () => {
@@ -237,6 +260,12 @@ test("live output reaches who follows the run", async () => {
   const listener = new Listener();
   feed.follow("run", listener);
   await settle();
-  server.tell("workflow/output", { runId: "run", stepId: "tests", stream: "stdout", text: "12 passed", droppedBytes: 0 });
+  server.tell("workflow/output", {
+    runId: "run",
+    stepId: "tests",
+    stream: "stdout",
+    text: "12 passed",
+    droppedBytes: 0,
+  });
   assert.equal(listener.told.at(-1), "tests stdout 12 passed");
 });

@@ -73,7 +73,11 @@ test("a step knows which execution finished it", () => {
 });
 
 test("the duration says when a step began, as its start is told with the next write", () => {
-  const state = read(running, step("a", "started", { after: 10 }), step("a", "completed", { after: 10, durationMs: 4000 }));
+  const state = read(
+    running,
+    step("a", "started", { after: 10 }),
+    step("a", "completed", { after: 10, durationMs: 4000 }),
+  );
   assert.deepEqual(only(state).attempts, [{ start: START + 6_000, end: START + 10_000, status: "completed" }]);
 });
 
@@ -150,10 +154,7 @@ test("what is said about a step stands beside it", () => {
     { type: "validation", stepId: "a", key: "k", attempt: 1, problems: [{ path: "/n", message: "not a number" }] },
     { type: "timeout", stepId: "a", key: "k", stage: "hard", limitMs: 2000 },
   );
-  assert.deepEqual(only(state).notes, [
-    "Answer 1 did not fit: /n: not a number",
-    "Stopped at the time limit of 2 s",
-  ]);
+  assert.deepEqual(only(state).notes, ["Answer 1 did not fit: /n: not a number", "Stopped at the time limit of 2 s"]);
 });
 
 test("logs keep their data, and moving to the background is an attention", () => {

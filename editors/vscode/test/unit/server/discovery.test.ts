@@ -40,12 +40,18 @@ test("interpreter, .venv of each folder, PATH and uvx are looked at in this orde
 
 test("a setting is the only candidate", () => {
   const found = candidates({ ...AROUND, settingPath: "~/bin/sidestep" });
-  assert.deepEqual(found.map(({ source, command }) => [source, command]), [["setting", "/home/ann/bin/sidestep"]]);
+  assert.deepEqual(
+    found.map(({ source, command }) => [source, command]),
+    [["setting", "/home/ann/bin/sidestep"]],
+  );
 });
 
 test("nothing of an untrusted workspace is started", () => {
   const found = candidates({ ...AROUND, isTrusted: false });
-  assert.deepEqual(found.map(({ source }) => source), ["path", "uvx"]);
+  assert.deepEqual(
+    found.map(({ source }) => source),
+    ["path", "uvx"],
+  );
 });
 
 test("on Windows the program of a .venv stands in Scripts", () => {
@@ -65,7 +71,11 @@ for (const [written, path] of [
 }
 
 test("the first candidate with a version that fits is taken, and the rest is not asked", async () => {
-  const { asked, probe } = probing({ interpreter: "sidestep 0.3.0\n", path: "sidestep 0.1.7\n", uvx: "sidestep 0.1.0" });
+  const { asked, probe } = probing({
+    interpreter: "sidestep 0.3.0\n",
+    path: "sidestep 0.1.7\n",
+    uvx: "sidestep 0.1.0",
+  });
   const { found, passedOver } = await discover(candidates(AROUND), probe, "0.1.0");
   assert.equal(found?.candidate.source, "path");
   assert.equal(found?.version, "0.1.7");
@@ -91,14 +101,18 @@ test("a setting that names something else is told with what it printed, and noth
   const { asked, probe } = probing({ setting: "Python 3.11.7", path: "sidestep 0.1.0" });
   const { problem } = await discover(candidates({ ...AROUND, settingPath: "/usr/bin/python3" }), probe, "0.1.0");
   assert.equal(problem?.kind, "setting");
-  assert.match(problem?.message ?? "", /sidestep\.server\.path\): printed no version of Sidestep but "Python 3\.11\.7"/);
+  assert.match(
+    problem?.message ?? "",
+    /sidestep\.server\.path\): printed no version of Sidestep but "Python 3\.11\.7"/,
+  );
   assert.deepEqual(asked, ["setting"]);
 });
 
 test("versions are read as they are printed", () => {
   assert.deepEqual(parseVersion("sidestep 0.1.0\n")?.numbers, [0, 1, 0]);
   assert.deepEqual(parseVersion("sidestep 1.2rc1")?.numbers, [1, 2, 0]);
-  for (const line of ["", "sidestep", "sidestep x", "other 1.0.0", "0.1.0"]) assert.equal(parseVersion(line), undefined);
+  for (const line of ["", "sidestep", "sidestep x", "other 1.0.0", "0.1.0"])
+    assert.equal(parseVersion(line), undefined);
 });
 
 for (const [server, extension, expected] of [

@@ -68,7 +68,8 @@ for (const [name, typed] of [
   ["test", '["a"'],
   ["options", "{a: 1}"],
 ] as const) {
-  test(`${JSON.stringify(typed)} in ${name} is told to be wrong`, () => assert.ok(parseField(field(name), typed).problem));
+  test(`${JSON.stringify(typed)} in ${name} is told to be wrong`, () =>
+    assert.ok(parseField(field(name), typed).problem));
 }
 
 for (const [name, value] of [
@@ -92,7 +93,9 @@ test("a schema that no signature makes is typed as JSON", () => {
 });
 
 test("a folder and a selection become the arguments that ask for them", () => {
-  const fields = fieldsOf({ properties: { path: { type: "string" }, question: { type: "string" }, n: { type: "integer" } } });
+  const fields = fieldsOf({
+    properties: { path: { type: "string" }, question: { type: "string" }, n: { type: "integer" } },
+  });
   assert.deepEqual(seedArguments(fields, { path: "src", selection: "why?" }), { path: "src", question: "why?" });
   assert.deepEqual(seedArguments(fields, {}), {});
   const lists = fieldsOf({ properties: { files: { type: "array", items: { type: "string" } } } });
