@@ -6,7 +6,11 @@ executor, and comes back once. Stopping needs no thread: `close` kills the worke
 and the turn in flight, if there is one, then ends by itself; one that has no thread yet is taken back. Workers are
 got and given back in a few threads of their own, so that neither waits behind busy scripts.
 
-Invariant: a worker is signalled only while it is checked out (`_Lease`), so no signal reaches a process id used again.
+A worker's start and the prelude are most of what a start costs. So after the first run one spare worker waits, fed the
+prelude: a session like any other that has no program yet. The next `open` takes it, and the end of a run replaces it.
+
+Invariant: a spare is made by the same calls as any worker, so no run can tell whether it was given one.
+Invariant: a worker is signalled only while it is checked out (`WorkerLease`), so none reaches a process id used again.
 Rejected: Monty's own asyncio pool aborts the process at exit now and then (10 to 20 of 40 exits).
 """
 
@@ -15,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING
 from sidestep.model.execution import ScriptRaised, Turn
 from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.prelude import PRELUDE_VERSION
+from sidestep.runtime.worker_lease import WorkerLease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +40,8 @@ if TYPE_CHECKING:
     from sidestep.settings import Settings
 
 # Workers that may be on their way out while as many runs as allowed are active.
-_SPARE_PROCESSES = 32
+_LEAVING_PROCESSES_MAX = 32
+_SPARE_PROCESSES_MAX = 1
 
 _CLOSING_THREADS = 4
 # Starting a worker is processor time of another process: many at once take as long in all, and the event loop waits for
@@ -46,8 +51,6 @@ _CHECKOUT_S_MAX = 10.0
 
 # The pool's own limit stands above the sandbox's, which knows better what to say.
 _REQUEST_GRACE_S = 1.0
-
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def versions() -> dict[str, str]:
@@ -90,21 +93,23 @@ class MontySandbox:
         self._closings = ThreadPoolExecutor(_CLOSING_THREADS, thread_name_prefix="sidestep-close")
         self._pool: Monty | None = None
         self._pool_lock = threading.Lock()
+        # All that may have a worker, the spare too, so that `close` finds it.
         self._sessions: set[MontySandboxSession] = set()
+        # Has its worker, or is on its way to it. Event loop only; None until a first run has ended.
+        self._spare: MontySandboxSession | None = None
         self._is_closed = False
 
     async def open(self, program: Program) -> SandboxSession:
         """
-        Check out a worker and feed it the prelude; the script is not read before `start`.
+        Take the spare worker, or check out one and feed it the prelude; the script is not read before `start`.
 
         A worker that cannot be had is told by the first turn, as a failure with code infrastructure.
         Cancellation: a worker that was on its way is given back.
         """
         assert not self._is_closed, "a closed sandbox opens nothing"
-        session = MontySandboxSession(self, program)
-        self._sessions.add(session)
+        session, self._spare = self._spare or self._new_session(), None
         try:
-            await session.prepare()
+            await session.prepare(program)
         except asyncio.CancelledError:
             session.kill()
             raise
@@ -122,7 +127,11 @@ class MontySandbox:
         self._closings.shutdown(wait=False)
 
     def check_out(self) -> MontySession:
-        """A fresh worker's session, not yet entered; starts the pool. Blocks: called in threads only."""
+        """
+        A fresh worker's session, not yet entered; starts the pool. Blocks: called in threads only.
+
+        The same for every run: name and limits come from the settings alone, or no run could have the spare.
+        """
         from pydantic_monty import Monty
 
         from sidestep.runtime.worker import OS_POLICY, resource_limits
@@ -131,7 +140,7 @@ class MontySandbox:
         with self._pool_lock:
             if self._pool is None:
                 pool = Monty(
-                    max_processes=settings.active_runs_max + _SPARE_PROCESSES,
+                    max_processes=settings.active_runs_max + _LEAVING_PROCESSES_MAX + _SPARE_PROCESSES_MAX,
                     max_checkouts_per_worker=1,
                     checkout_timeout=_CHECKOUT_S_MAX,
                     request_timeout=settings.sandbox_turn_s_max + _REQUEST_GRACE_S,
@@ -139,6 +148,11 @@ class MontySandbox:
                 self._pool = pool.__enter__()
             pool = self._pool
         return pool.checkout(script_name="script.py", limits=resource_limits(settings), os_policy=OS_POLICY)
+
+    def feed_prelude(self, session: MontySession) -> None:
+        from sidestep.runtime.worker import feed_prelude
+
+        feed_prelude(session, self._settings)
 
     def work_on(self, session: MontySession, program: Program) -> ScriptWorker:
         from sidestep.runtime.worker import ScriptWorker
@@ -155,7 +169,16 @@ class MontySandbox:
         return asyncio.get_running_loop().run_in_executor(self._closings, work)
 
     def forget(self, session: MontySandboxSession) -> None:
+        """Its worker was given back. Where it had a run, another may follow, for which a spare is made."""
         self._sessions.discard(session)
+        if session.was_started and self._spare is None and not self._is_closed:
+            self._spare = self._new_session()
+            self._spare.prepare_ahead()
+
+    def _new_session(self) -> MontySandboxSession:
+        session = MontySandboxSession(self)
+        self._sessions.add(session)
+        return session
 
     def _close_pool(self) -> None:
         with self._pool_lock:
@@ -164,64 +187,38 @@ class MontySandbox:
             pool.__exit__(None, None, None)
 
 
-class _Lease:
-    """A worker process while it is checked out. Safe from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process_id: int | None = None
-        self._is_killed = False
-
-    @property
-    def is_killed(self) -> bool:
-        return self._is_killed
-
-    def begin(self, process_id: int | None) -> None:
-        with self._lock:
-            self._process_id = process_id
-            if self._is_killed:
-                self._signal()
-
-    def end(self) -> None:
-        """Call before the worker is given back: its process id may then be used again."""
-        with self._lock:
-            self._process_id = None
-
-    def kill(self) -> None:
-        with self._lock:
-            self._is_killed = True
-            self._signal()
-
-    def _signal(self) -> None:
-        if self._process_id is not None:
-            try:
-                os.kill(self._process_id, _KILL)
-            except ProcessLookupError:
-                # It died by itself; the turn in flight says so.
-                self._process_id = None
-
-
 class MontySandboxSession:
-    """One script in one worker; made by `MontySandbox.open`."""
+    """One script in one worker, or the spare: a worker that waits for its script. Made by `MontySandbox`."""
 
-    def __init__(self, sandbox: MontySandbox, program: Program) -> None:
+    def __init__(self, sandbox: MontySandbox) -> None:
         self._sandbox = sandbox
-        self._program = program
-        self._lease = _Lease()
+        self._lease = WorkerLease()
         # Held by whoever uses the worker: a turn, or giving it back.
         self._use = threading.Lock()
         self._session: MontySession | None = None
+        self._is_fed = False
         self._worker: ScriptWorker | None = None
         self._broken: str | None = None
         # The latest turn, begun or still waiting for a thread.
         self._turn: Future[Turn] | None = None
         self._closing: asyncio.Future[None] | None = None
+        self._was_started = False
 
-    async def prepare(self) -> None:
-        await self._ended(self._sandbox.in_opening_thread(self._prepare))
+    @property
+    def was_started(self) -> bool:
+        return self._was_started
+
+    def prepare_ahead(self) -> None:
+        """Begin to get a worker and to feed it the prelude; nobody waits. What goes wrong is left to `prepare`."""
+        self._turn = self._sandbox.in_opening_thread(self._prepare_ahead)
+
+    async def prepare(self, program: Program) -> None:
+        """Have a worker that lives and was fed the prelude, whatever `prepare_ahead` came to, and give it `program`."""
+        await self._ended(self._sandbox.in_opening_thread(lambda: self._prepare(program)))
 
     async def start(self) -> Turn:
         """Run the script until it blocks or ends."""
+        self._was_started = True
         return await self._ended(self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.start())))
 
     async def settle(self, settled: Settled) -> Turn:
@@ -260,23 +257,63 @@ class MontySandboxSession:
                 return Turn()
             raise
 
-    def _prepare(self) -> Turn:
+    def _prepare_ahead(self) -> Turn:
+        with self._use:
+            self._feed()
+        return Turn()
+
+    def _prepare(self, program: Program) -> Turn:
+        # A `_prepare_ahead` under way is waited for: it began earlier, so it has its worker earlier.
+        with self._use:
+            if not self._is_fed or not self._is_alive():
+                self._feed()
+            if self._is_fed:
+                assert self._session is not None, "what was fed is a worker"
+                self._worker = self._sandbox.work_on(self._session, program)
+        return Turn()
+
+    def _is_alive(self) -> bool:
+        """False when the worker died while it waited for a program."""
+        assert self._session is not None, "what was fed is a worker"
+        process_id = self._session.worker_pid
+        if process_id is None or not hasattr(os, "waitid"):
+            return self._answers(self._session)
+        try:
+            # Asks and leaves it to the pool to reap; a dead child is told from a living one at no cost.
+            return os.waitid(os.P_PID, process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    def _answers(self, session: MontySession) -> bool:
+        """For Windows and older macOS. A dump is 0.1 of the time that a new worker takes, and changes nothing in it."""
         from pydantic_monty import MontyError
 
-        with self._use:
-            if self._lease.is_killed:
-                return Turn()
-            try:
-                session = self._sandbox.check_out()
-                session.__enter__()
-                self._session = session
-                self._lease.begin(session.worker_pid)
-                self._worker = self._sandbox.work_on(session, self._program)
-                self._worker.prepare()
-            except (MontyError, OSError, RuntimeError) as error:
-                # No binary, no process, no descriptor, or killed while it began.
-                self._broken = f"the sandbox could not be started: {error}"
-        return Turn()
+        # A dead one is reaped when it is asked: until it has answered, it must not be signalled.
+        self._lease.end()
+        try:
+            session.dump()
+        except MontyError:
+            return False
+        self._lease.begin(session.worker_pid)
+        return True
+
+    def _feed(self) -> None:
+        """Get a worker, in place of one that may have been there, and feed it the prelude."""
+        from pydantic_monty import MontyError
+
+        self._let_go()
+        if self._lease.is_killed:
+            return
+        try:
+            session = self._sandbox.check_out()
+            session.__enter__()
+            self._session = session
+            self._lease.begin(session.worker_pid)
+            self._sandbox.feed_prelude(session)
+            self._is_fed = True
+        except (MontyError, OSError, RuntimeError) as error:
+            # No binary, no process, no descriptor, or killed while it began.
+            self._broken = f"the sandbox could not be started: {error}"
 
     def _take_turn(self, turn: Callable[[ScriptWorker], Turn]) -> Turn:
         with self._use:
@@ -293,7 +330,11 @@ class MontySandboxSession:
 
     def _give_back(self) -> None:
         with self._use:
-            session, self._session, self._worker = self._session, None, None
-            self._lease.end()
-            if session is not None:
-                session.__exit__(None, None, None)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        session, self._session, self._worker = self._session, None, None
+        self._is_fed, self._broken = False, None
+        self._lease.end()
+        if session is not None:
+            session.__exit__(None, None, None)

@@ -77,8 +77,30 @@ def resource_limits(settings: Settings) -> ResourceLimits:
     }
 
 
+def feed_prelude(session: MontySession, settings: Settings) -> None:
+    """
+    Feed the prelude, and nothing of any script's, to a fresh session.
+
+    Raises:
+        MontyError: The worker cannot even do that.
+    """
+    limits = {
+        "step_bytes": settings.step_input_bytes_max,
+        "note_bytes": 2 * settings.log_bytes_max,
+        "log_bytes": settings.log_bytes_max,
+        "result_bytes": settings.message_bytes_max,
+        "width": settings.parallel_width_max,
+        "id_chars": STEP_ID_CHARS_MAX,
+    }
+    snapshot = session.feed_start(prelude_source(), inputs={LIMITS: limits}, print_callback=_prints_nothing)
+    while isinstance(snapshot, NameLookupSnapshot):
+        assert snapshot.variable_name in _HOSTS, "the prelude asks for nothing but the host"
+        snapshot = snapshot.resume(value=_HOSTS[snapshot.variable_name])
+    assert isinstance(snapshot, MontyComplete), "the prelude only defines"
+
+
 class ScriptWorker:
-    """Conducts `program` in `session`, a fresh one; `monotonic` gives seconds."""
+    """Conducts `program` in `session`, which was fed the prelude and nothing else; `monotonic` gives seconds."""
 
     def __init__(
         self, session: MontySession, program: Program, settings: Settings, monotonic: Callable[[], float]
@@ -105,24 +127,6 @@ class ScriptWorker:
     def is_gone(self) -> bool:
         """True when the process may have died and been reaped: its id must not be signalled any more."""
         return self._is_gone
-
-    def prepare(self) -> None:
-        """Feed the prelude. Raises MontyError when the worker cannot even do that."""
-        limits = {
-            "step_bytes": self._settings.step_input_bytes_max,
-            "note_bytes": 2 * self._settings.log_bytes_max,
-            "log_bytes": self._settings.log_bytes_max,
-            "result_bytes": self._settings.message_bytes_max,
-            "width": self._settings.parallel_width_max,
-            "id_chars": STEP_ID_CHARS_MAX,
-        }
-        snapshot = self._session.feed_start(
-            prelude_source(), inputs={LIMITS: limits}, print_callback=self._take_printed
-        )
-        while isinstance(snapshot, NameLookupSnapshot):
-            assert snapshot.variable_name in _HOSTS, "the prelude asks for nothing but the host"
-            snapshot = snapshot.resume(value=_HOSTS[snapshot.variable_name])
-        assert isinstance(snapshot, MontyComplete), "the prelude only defines"
 
     def start(self) -> Turn:
         """Run the script until it blocks or ends."""
@@ -246,6 +250,10 @@ class ScriptWorker:
 
     def _failures_of(self, loaded: Loaded) -> Failures:
         return Failures(self._program.file, loaded, _SCRIPT_FRAME, self._settings)
+
+
+def _prints_nothing(stream: str, text: str) -> None:
+    raise AssertionError("the prelude only defines")
 
 
 def _stand_in(name: str) -> Callable[[str], None]:

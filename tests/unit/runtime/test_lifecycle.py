@@ -104,10 +104,11 @@ async def test_p9_after_a_close_nothing_of_the_script_goes_on():
     before = children()
     async with sandbox() as made:
         session = await made.open(program(STEP))
+        worker = started_worker(before)
         host = ScriptedHost(session)
         await host.start()
         await session.close()
-        assert children() == before
+        assert not worker.is_running()
         assert await host.settle("x", 1) == Turn()
         assert await session.start() == Turn()
 
