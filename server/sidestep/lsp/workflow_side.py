@@ -87,8 +87,7 @@ class WorkflowSide:
         self._session = session
         self._workspace = Workspace()
         self._greeting = Greeting(InitializeParams())
-        self._is_initialized = False
-        self._is_shut_down = False
+        self._is_initialized, self._is_shut_down = False, False
         # What was told of the configuration: each text once.
         self._warned: set[str] = set()
         self._told: WorkflowService | None = None
