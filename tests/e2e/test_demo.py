@@ -45,9 +45,10 @@ class Place:
             "GIT_CEILING_DIRECTORIES": str(self.folder.parent),
         }
 
-    def begin(self) -> subprocess.Popen[str]:
+    def begin(self, *, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """`before` are words that begin the demo's command in their turn."""
         return subprocess.Popen(
-            [sys.executable, "-m", "sidestep.cli.demo"],
+            [*before, sys.executable, "-m", "sidestep.cli.demo"],
             cwd=self.folder,
             env=self.environ(),
             stdout=subprocess.PIPE,
@@ -154,14 +155,16 @@ def hold_git(folder: Path) -> None:
     (folder / "git").chmod(0o755)
 
 
+@pytest.mark.parametrize("before", [(), ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")], ids=["", "in the background"])
 def test_stopped_half_way_it_leaves_nothing_behind(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...]
 ) -> None:
+    """Also as a shell's background job, which Ctrl-C does not reach."""
     repository(place.folder, 3)
     # Once while it looks how much there is to do, then in its first steps: it cannot end before the signal arrives.
     hold_git(tmp_path / "held")
     monkeypatch.setenv("PATH", f"{tmp_path / 'held'}{os.pathsep}{os.environ['PATH']}")
-    process = place.begin()
+    process = place.begin(before=before)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("step "):

@@ -254,6 +254,9 @@ def main() -> int:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job: no Ctrl-C reaches it, and nobody turns the signal into a cancellation.
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 

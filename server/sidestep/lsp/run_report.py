@@ -104,7 +104,7 @@ def report_text(run: RunRecord, steps: Sequence[StepRecord]) -> str:
 
 def _step_line(step: StepRecord) -> str:
     took = "" if step.ended_at_ms is None else f", {(step.ended_at_ms - step.started_at_ms) / 1000:.1f} s"
-    why = "" if step.failure is None else f": {' '.join(step.failure.message.split())}"
+    why = "" if step.failure is None else ": " + step.failure.message.replace("\n", " ")
     return f"- `{step.step_id}` ({step.kind}): {step.status.value}{took}{why}"
 
 
