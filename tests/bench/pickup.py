@@ -42,6 +42,8 @@ async def measure_pickup(folder: Path) -> list[dict[str, Any]]:
     ratios: list[float] = []
     try:
         service = await app.service()
+        # As a window has; with no folder open nobody would be told, and nothing is looked for.
+        service.pace.folders_open(1)
         for _ in range(ROUNDS):
             running = _commit(service, lambda record: record.steps.running == 1)
             owner = await asyncio.create_subprocess_exec(
