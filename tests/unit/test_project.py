@@ -56,6 +56,8 @@ def test_every_line_of_a_lock_is_a_pin_a_hash_or_a_comment_and_names_no_address(
 
 def test_no_file_beside_the_locks_names_an_address() -> None:
     files = [*ROOT.glob("requirements/*"), ROOT / "pyproject.toml", ROOT / "Makefile"]
+    # None in a lock of npm either, be it a package's or whom it asks for funding.
+    files += [path for path in ROOT.glob("*/**/package-lock.json") if "node_modules" not in path.parts]
     named = re.compile(r"https?://|--(index-url|extra-index-url|trusted-host)\s")
     assert [path.name for path in files if named.search(path.read_text())] == []
 
