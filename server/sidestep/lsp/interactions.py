@@ -13,7 +13,6 @@ Invariant: no answer of a client's can lose a question: it stays open until one 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from msgspec import UNSET
 
 from sidestep.lsp import convert
 from sidestep.lsp.question_messages import how_to_answer, message_of, read_answer, refusal, warning
+from sidestep.lsp.spawned_tasks import SpawnedTasks
 from sidestep.model.errors import AnswerInvalid, InteractionNotPending, RunNotFound, SidestepError
 from sidestep.model.events import InteractionChanged, InteractionStatus, StatusChanged
 from sidestep.model.ports import RunFilter
@@ -32,7 +32,7 @@ from sidestep.rpc.errors import PeerError, PeerInvalid
 from sidestep_protocol import notifications
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Iterable
 
     from sidestep.model.ports import Committed, Deleted
     from sidestep.model.questions import Question
@@ -118,7 +118,7 @@ class Interactions:
         self._looks: dict[str, _Look] = {}
         # Roots with questions that found no place.
         self._held_back: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = SpawnedTasks("interactions", "a question was not handled")
 
     def attend(self, service: WorkflowService) -> None:
         """Hear of this service's commits from now on; call it before others listen that tell of a run's stop."""
@@ -130,7 +130,7 @@ class Interactions:
         """The client is ready: show what is open in these folders, and from now on whatever comes."""
         self._is_ready = True
         if self._service is not None:
-            self._spawn(self._look_through(self._service, [folder.path for folder in folders]))
+            self._tasks.spawn(self._look_through(self._service, [folder.path for folder in folders]))
 
     def folders_closed(self) -> None:
         """Take back the questions of folders that are not open any more."""
@@ -139,8 +139,7 @@ class Interactions:
                 self._take_back(shown)
 
     def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
 
     # -- What is told
 
@@ -229,7 +228,7 @@ class Interactions:
             look.again = True
             return
         self._looks[root_run_id] = look = _Look()
-        self._spawn(self._look_until_done(self._service, root_run_id, look))
+        self._tasks.spawn(self._look_until_done(self._service, root_run_id, look))
 
     async def _look_until_done(self, service: WorkflowService, root_run_id: str, look: _Look) -> None:
         try:
@@ -302,7 +301,7 @@ class Interactions:
                 log.info("%s: the client has no answer; it stays open", interaction_id)
                 self._declined(shown)
             elif self._service is not None:
-                self._spawn(self._give(self._service, shown, answer))
+                self._tasks.spawn(self._give(self._service, shown, answer))
 
     async def _give(self, service: WorkflowService, shown: _Shown, answer: Any) -> None:
         try:
@@ -338,13 +337,3 @@ class Interactions:
 
     def _stands(self, shown: _Shown) -> bool:
         return self._shown.get(shown.question.interaction_id) is shown
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, name="interactions")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a question was not handled", exc_info=task.exception())

@@ -28,6 +28,7 @@ from sidestep.lsp.run_questions import (
     missing_arguments,
     trust_text,
 )
+from sidestep.lsp.spawned_tasks import SpawnedTasks
 from sidestep.model.abort import AbortController
 from sidestep.model.errors import ArgsInvalid, SidestepError, WorkspaceUntrusted
 from sidestep.model.run import Attention
@@ -115,7 +116,11 @@ class RunCommands:
         self._greeting = greeting
         self._trust = trust
         self._is_unsaved = is_unsaved
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = SpawnedTasks(
+            "command",
+            "a command failed",
+            lambda: self._tell("A command of Sidestep's failed; the server's log tells why"),
+        )
         # Of progress tokens.
         self._numbers = itertools.count(1)
         self._commands: dict[str, tuple[type[Any], Callable[[Any], Awaitable[str | None]]]] = {
@@ -156,20 +161,19 @@ class RunCommands:
         return {"runId": await work(argument)}
 
     def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
 
     # -- The commands
 
     async def _run(self, wanted: RunArgument) -> str | None:
         """The run's id as soon as it is durable; None when nothing was started yet."""
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        task = self._spawn(self._told(self._start(wanted, answer)))
+        task = self._tasks.spawn(self._told(self._start(wanted, answer)))
         task.add_done_callback(lambda _: answer.done() or answer.set_result(None))
         return await answer
 
     async def _in_background(self, work: Callable[[Any], Coroutine[Any, Any, object]], argument: Any) -> str:
-        self._spawn(self._told(work(argument)))
+        self._tasks.spawn(self._told(work(argument)))
         return argument.run_id
 
     async def _start(self, wanted: RunArgument, answer: asyncio.Future[str | None]) -> None:
@@ -258,7 +262,7 @@ class RunCommands:
     def _follow(self, run_id: str, attached: RunRecord | None) -> Callable[[], None]:
         undo = self._notifier.follow(run_id, attached)
         if self._greeting().offers("window", "workDoneProgress"):
-            self._spawn(self._show_progress(run_id))
+            self._tasks.spawn(self._show_progress(run_id))
         return undo
 
     async def _show_progress(self, run_id: str) -> None:
@@ -303,18 +307,6 @@ class RunCommands:
 
     def _tell(self, message: str, kind: int = _ERROR) -> None:
         self._peer.notify("window/showMessage", {"type": kind, "message": message})
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name="command")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a command failed", exc_info=task.exception())
-            self._tell("A command of Sidestep's failed; the server's log tells why")
 
 
 def _settle(answer: asyncio.Future[str | None], run_id: str | None) -> None:

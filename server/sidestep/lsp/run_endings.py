@@ -7,21 +7,21 @@ Invariant: a run's end is told once, by the process that conducted it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
 from sidestep.language.lenses import state_text
 from sidestep.lsp.question_messages import MessageItem
+from sidestep.lsp.spawned_tasks import SpawnedTasks
 from sidestep.model.abort import AbortKind
 from sidestep.model.events import StatusChanged
 from sidestep.model.run import TERMINAL, Attention, RunStatus
 from sidestep.rpc.errors import PeerError, PeerGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from sidestep.lsp.greeting import Greeting
     from sidestep.lsp.run_report import RunReports
@@ -58,7 +58,7 @@ class RunEndings:
         self._peer = peer
         self._reports = reports
         self._greeting = greeting
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = SpawnedTasks("run endings", "the end of a run was not told")
 
     def told(self, committed: Committed) -> None:
         """The listener: one commit, told in order."""
@@ -67,7 +67,7 @@ class RunEndings:
             return
         has_changed = any(isinstance(event.body, StatusChanged) for event in committed.events)
         if has_changed and record.attention is Attention.NOTIFY_ON_TERMINAL and _is_end(record):
-            self._spawn(self._tell(record))
+            self._tasks.spawn(self._tell(record))
 
     async def show(self, run: RunRecord) -> None:
         """Open the run's report in the editor; one that shows no documents is told where it is shown."""
@@ -84,8 +84,7 @@ class RunEndings:
         self._message(_INFO, f"{run.name}: {state_text(run)}. {_how_to_see(run)}")
 
     def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
 
     @property
     def _shows_documents(self) -> bool:
@@ -110,16 +109,6 @@ class RunEndings:
 
     def _message(self, kind: int, text: str) -> None:
         self._peer.notify("window/showMessage", {"type": kind, "message": text})
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, name="run endings")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("the end of a run was not told", exc_info=task.exception())
 
 
 def _is_end(run: RunRecord) -> bool:

@@ -13,17 +13,18 @@ import asyncio
 import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sidestep.language.document import Snapshot
 from sidestep.language.surroundings import StepMemory, workspace_of
+from sidestep.lsp.spawned_tasks import SpawnedTasks
 from sidestep.model.errors import SidestepError
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import RunStatus, StepStatus
 from sidestep.scripts.folder import FolderKey
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sidestep.lsp.run_report import RunReports
     from sidestep.model.ports import Committed, Deleted
@@ -99,7 +100,7 @@ class ScriptRuns:
         self._watched: dict[str, _Watched] = {}
         self._service: WorkflowService | None = None
         self._changed: Callable[[str, bool], object] = lambda _, __: None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = SpawnedTasks("script runs", "the runs of a script cannot be followed")
 
     def listen(self, changed: Callable[[str, bool], object]) -> None:
         """Have `changed` told the path of each open script of whose runs there is news, and whether of its problems."""
@@ -108,7 +109,7 @@ class ScriptRuns:
     def watch(self, path: str) -> None:
         """A script was opened."""
         watched = self._watched[path] = _Watched()
-        watched.loading = self._spawn(self._load(path, watched))
+        watched.loading = self._tasks.spawn(self._load(path, watched))
 
     def unwatch(self, path: str) -> None:
         watched = self._watched.pop(path, None)
@@ -117,8 +118,7 @@ class ScriptRuns:
 
     def close(self) -> None:
         self._watched.clear()
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
 
     def runs(self, path: str) -> tuple[RunRecord, ...]:
         """The runs of an open script as far as they are known now, newest first."""
@@ -141,7 +141,7 @@ class ScriptRuns:
         if watched is None:
             return ()
         if watched.loading is None and self._service is None:
-            watched.loading = self._spawn(self._load(path, watched))
+            watched.loading = self._tasks.spawn(self._load(path, watched))
         if watched.loading is not None:
             await asyncio.wait({watched.loading}, timeout=self._wait_s)
         return watched.runs
@@ -152,7 +152,7 @@ class ScriptRuns:
         watched, service = self._watched.get(path), self._service
         if watched is None or service is None or not runs or watched.steps[:2] == (runs[0].run_id, runs[0].sequence):
             return
-        reading = self._spawn(self._read_steps(service, watched, runs[0]))
+        reading = self._tasks.spawn(self._read_steps(service, watched, runs[0]))
         await asyncio.wait({reading}, timeout=self._wait_s)
 
     # -- What is told
@@ -186,7 +186,7 @@ class ScriptRuns:
             watched.failed = None
         elif known is None or (known.run.run_id, known.run.epoch) != (failed.run_id, failed.epoch):
             watched.failed = None
-            self._spawn(self._read_failed(path, watched, failed))
+            self._tasks.spawn(self._read_failed(path, watched, failed))
         self._changed(path, watched.failed is not known)
 
     # -- What is stored
@@ -244,17 +244,6 @@ class ScriptRuns:
             log.info("%s: its steps cannot be read: %s", run.run_id, error)
             return
         watched.steps = (run.run_id, run.sequence, tuple(_memory(step, run) for step in page.items))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name="script runs")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("the runs of a script cannot be followed", exc_info=task.exception())
 
 
 def script_path(record: RunRecord) -> str | None:
