@@ -17,9 +17,9 @@ from sidestep.scripts.folder import FolderKey
 from sidestep.scripts.resolver import InlineScript
 from sidestep.service.requests import ResumeRequest, StartRequest
 from sidestep.settings import Settings
-from sidestep.system import VERSION
+from tests.bench.engines.own_runs import OwnRuns
 from tests.bench.engines.program import PAGE, HeldStep, Teller, main, now, ticking_shell, wait_for_file
-from tests.bench.engines.sidestep_step import AT_ONCE, IN_TURN, TICKING, WAITING, TrivialExecutor, copy_runs
+from tests.bench.engines.sidestep_step import IN_TURN, TICKING, WAITING, TrivialExecutor, copy_runs
 
 if TYPE_CHECKING:
     from sidestep.model.run import RunRecord
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HELD_ID = "held-run"
 
 
-class SidestepEngine:
+class SidestepEngine(OwnRuns):
     def __init__(self, folder: str, teller: Teller, is_recovering: bool) -> None:
         self._folder = FolderKey.existing(folder)
         self._store = Path(folder, "sidestep.db")
@@ -49,29 +49,6 @@ class SidestepEngine:
     async def close(self) -> None:
         for app in (self._app, self._real):
             await app.close(AbortReason(AbortKind.SHUTDOWN))
-
-    async def versions(self) -> dict[str, str]:
-        return {"sidestep": VERSION}
-
-    async def sequential(self, count: int) -> float:
-        began = now()
-        await self._run(IN_TURN, count=count)
-        return now() - began
-
-    async def fan_out(self, count: int) -> float:
-        began = now()
-        assert await self._run(AT_ONCE, count=count) == count
-        return now() - began
-
-    async def concurrent(self, runs: int, steps: int) -> float:
-        began = now()
-        await asyncio.gather(*(self._run(IN_TURN, count=steps) for _ in range(runs)))
-        return now() - began
-
-    async def start(self) -> float:
-        began = now()
-        (first_began,) = await self._run(IN_TURN, count=1)
-        return float(first_began) - began
 
     async def cancel(self, ticks: str) -> list[float]:
         service = await self._real.service()

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidestep.system import VERSION
 from sidestep_protocol.client import Client
 from sidestep_protocol.runs import RunOutcome, ScriptRef
 from sidestep_protocol.workflow import StartParams
+from tests.bench.engines.own_runs import OwnRuns
 from tests.bench.engines.program import PAGE, Teller, main, now, ticking_shell, until, wait_for_file
-from tests.bench.engines.sidestep_step import AT_ONCE, IN_TURN, TICKING, WAITING, copy_runs
+from tests.bench.engines.sidestep_step import IN_TURN, TICKING, WAITING, copy_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SERVER = Path(__file__).with_name("stdio_server.py")
 
 
-class StdioEngine:
+class StdioEngine(OwnRuns):
     def __init__(self, folder: str, teller: Teller, is_recovering: bool) -> None:
         self._folder = folder
         self._store = Path(folder, "sidestep.db")
@@ -43,29 +43,6 @@ class StdioEngine:
 
     async def close(self) -> None:
         await self._servers.aclose()
-
-    async def versions(self) -> dict[str, str]:
-        return {"sidestep": VERSION}
-
-    async def sequential(self, count: int) -> float:
-        began = now()
-        await self._run(IN_TURN, count=count)
-        return now() - began
-
-    async def fan_out(self, count: int) -> float:
-        began = now()
-        assert await self._run(AT_ONCE, count=count) == count
-        return now() - began
-
-    async def concurrent(self, runs: int, steps: int) -> float:
-        began = now()
-        await asyncio.gather(*(self._run(IN_TURN, count=steps) for _ in range(runs)))
-        return now() - began
-
-    async def start(self) -> float:
-        began = now()
-        (first_began,) = await self._run(IN_TURN, count=1)
-        return float(first_began) - began
 
     async def cancel(self, ticks: str) -> list[float]:
         # The command is a real one, so it takes a real server.
