@@ -260,24 +260,30 @@ async def test_p7_an_answer_that_cannot_be_kept_is_refused_as_one_that_does_not_
         assert (await task).record.pending == 1
 
 
+async def resumed_after_the_failure(h: Harness, task: asyncio.Task[Any], run_id: str) -> asyncio.Task[Any]:
+    """Fail the sibling, interrupt the run the moment that is durable, resume it, and come to what follows."""
+    interrupting: list[asyncio.Task[Any]] = []
+
+    def interrupt_at_the_failure(committed: Committed) -> None:
+        if committed.record.steps.failed and not interrupting:
+            interrupting.append(asyncio.create_task(h.service.interrupt(run_id, by="person")))
+
+    h.service.listeners.listen(interrupt_at_the_failure)
+    h.commands.fail("no")
+    assert (await task).record.pending == 1
+    await interrupting[0]
+    h.commands.held.add("go on")
+    resumed = h.resume(run_id)
+    await h.commands.called("go on")
+    return resumed
+
+
 async def test_p7_a_question_that_a_replay_never_reaches_is_withdrawn(tmp_path: Path) -> None:
     """P7, P3: its sibling's failure, durable before the interrupt, is replayed before it would be asked again."""
     async with Harness(tmp_path) as h:
         task, run_id = await h.running(ASK_BESIDE_A_FAILURE, "no")
         question = await h.asked(run_id)
-        interrupting: list[asyncio.Task[Any]] = []
-
-        def interrupt_at_the_failure(committed: Committed) -> None:
-            if committed.record.steps.failed and not interrupting:
-                interrupting.append(asyncio.create_task(h.service.interrupt(run_id, by="person")))
-
-        h.service.listeners.listen(interrupt_at_the_failure)
-        h.commands.fail("no")
-        assert (await task).record.pending == 1
-        await interrupting[0]
-        h.commands.held.add("go on")
-        resumed = h.resume(run_id)
-        await h.commands.called("go on")
+        resumed = await resumed_after_the_failure(h, task, run_id)
         assert h.commands.count("no") == 1
         await h.reached(run_id, lambda record: record.pending == 0)
         with pytest.raises(InteractionNotPending):
@@ -297,19 +303,7 @@ async def test_p7_so_is_what_a_nested_run_asked_and_one_nested_in_it(tmp_path: P
     async with Harness(tmp_path) as h:
         task, run_id = await h.running(source, "no")
         question = await h.asked(run_id)
-        interrupting: list[asyncio.Task[Any]] = []
-
-        def interrupt_at_the_failure(committed: Committed) -> None:
-            if committed.record.steps.failed and not interrupting:
-                interrupting.append(asyncio.create_task(h.service.interrupt(run_id, by="person")))
-
-        h.service.listeners.listen(interrupt_at_the_failure)
-        h.commands.fail("no")
-        assert (await task).record.pending == 1
-        await interrupting[0]
-        h.commands.held.add("go on")
-        resumed = h.resume(run_id)
-        await h.commands.called("go on")
+        resumed = await resumed_after_the_failure(h, task, run_id)
         await h.reached(run_id, lambda record: record.pending == 0)
         inner = await h.store.read(question.run_id)
         assert (inner.status, inner.depth, inner.pending) == (RunStatus.INTERRUPTED, 2, 0)
