@@ -57,7 +57,17 @@ FORBIDDEN_PARTS = (
 )
 # Never: what a host without documents does not pay for at all.
 NEVER = frozenset(
-    {"_hashlib", "_lzma", "_ssl", "attrs", "cattrs", "click", "lsprotocol", "platformdirs", "pygls", "rich"}
+    {
+        *("_hashlib", "_lzma", "_ssl", "attrs", "cattrs", "click", "difflib", "lsprotocol", "platformdirs", "pygls"),
+        *("rich", "tempfile"),
+    }
+)
+# Of ours: what only commands, reports, lenses and hosts that do tasks need.
+NEVER_MODULES = frozenset(
+    {
+        *("sidestep.language.lenses", "sidestep.language.surroundings", "sidestep.lsp.host_agent"),
+        *("sidestep.lsp.plain_editor", "sidestep.lsp.run_commands"),
+    }
 )
 # 199 when this was written: a dependency that comes in at the side shows here.
 MODULES_MAX = 215
@@ -124,6 +134,15 @@ def test_a_host_without_documents_does_not_pay_for_pygls(tmp_path: Path) -> None
     health = {"id": 2, "method": "workflow/health"}
     modules = imported(tmp_path, {"method": "initialized", "params": {}}, health, capabilities=HOST)
     assert packages_of(modules).isdisjoint(NEVER), sorted(packages_of(modules) & NEVER)
+    assert modules.isdisjoint(NEVER_MODULES), sorted(modules & NEVER_MODULES)
+
+
+def test_what_a_plain_editor_needs_is_loaded_for_its_first_command(tmp_path: Path) -> None:
+    """What the other test says is absent shows when it is there."""
+    command = {"command": "sidestep.showRun", "arguments": [{"runId": "run_none"}]}
+    order = {"id": 2, "method": "workspace/executeCommand", "params": command}
+    modules = imported(tmp_path, {"method": "initialized", "params": {}}, order, capabilities={}, until_id=2)
+    assert modules >= NEVER_MODULES - {"sidestep.lsp.host_agent"}
 
 
 def test_an_editor_finds_pygls_loading_once_it_is_initialized(tmp_path: Path) -> None:

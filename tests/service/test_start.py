@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.run import RunRecord
+    from sidestep.scripts.folder import FolderKey
+    from sidestep.scripts.resolver import ResolvedScript, ScriptReference
     from sidestep.store.location import StoreLocation
 
 CANCELLED = AbortReason(AbortKind.CANCELLED)
@@ -94,6 +96,63 @@ async def test_s1_every_argument_that_does_not_fit_is_listed_with_its_path(tmp_p
         with pytest.raises(ArgsInvalid) as refused:
             await h.start(WITH_ARGS, args={"rounds": "many", "taks": "x"})
         assert {problem.path for problem in refused.value.problems} == {"/task", "/rounds", "/taks"}
+        assert await stored(h) == 0
+
+
+async def test_s1_a_refused_start_gives_its_place_back(tmp_path: Path) -> None:
+    async with Harness(tmp_path, settings=Settings(active_runs_max=1)) as h:
+        for _ in range(2):
+            with pytest.raises(ScriptInvalid):
+                await h.start("async def main(:")
+            with pytest.raises(ArgsInvalid):
+                await h.start(WITH_ARGS)
+        assert len(h.service.runs) == 0
+        await h.completed()
+
+
+async def test_d3_trust_that_is_withdrawn_while_the_script_is_read_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S1, D3: it is looked at once, so whoever withdraws it afterwards has to find the run."""
+    async with Harness(tmp_path) as h:
+        resolve = h.library.resolve
+
+        async def and_withdraw(reference: ScriptReference, folder: FolderKey) -> ResolvedScript:
+            script = await resolve(reference, folder)
+            await h.service.trust([h.folder], trusted=False, remember=False)
+            return script
+
+        monkeypatch.setattr(h.library, "resolve", and_withdraw)
+        with pytest.raises(WorkspaceUntrusted):
+            await h.start()
+        assert await stored(h) == 0
+        assert len(h.service.runs) == 0
+        assert h.commands.calls == []
+
+
+async def test_s1_a_drain_that_begins_while_the_script_is_read_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Harness(tmp_path) as h:
+        resolve = h.library.resolve
+        drained = asyncio.Event()
+
+        async def drain() -> None:
+            await h.service.drain(AbortReason(AbortKind.SHUTDOWN))
+            drained.set()
+
+        async with asyncio.TaskGroup() as group:
+
+            async def and_drain(reference: ScriptReference, folder: FolderKey) -> ResolvedScript:
+                script = await resolve(reference, folder)
+                group.create_task(drain())
+                await h.service.runs.draining.signal.wait()
+                return script
+
+            monkeypatch.setattr(h.library, "resolve", and_drain)
+            with pytest.raises(Draining):
+                await h.start()
+            await drained.wait()
         assert await stored(h) == 0
 
 

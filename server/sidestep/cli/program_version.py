@@ -46,7 +46,6 @@ async def program_version(program: str, args: Sequence[str], folder: str, enviro
         kind="command",
         input={"argv": [program, *args], "allow_truncated": True},
         folder=folder,
-        task_id="",
         attempt=1,
         require_claim=require_claim,
         emit=lambda stream, data: None,

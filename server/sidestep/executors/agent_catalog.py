@@ -9,13 +9,13 @@ else the first preset whose program is on PATH.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sidestep.executors.agent_presets import read_presets
 from sidestep.model.agent_settings import AgentSettings, why_unusable
@@ -164,7 +164,7 @@ class AgentCatalog:
             return KnownAgent(name, configured.where, None, f"{configured.where}: [agents.{name}] {problem}")
         program = _program_of(settings, self._path, folder) if settings.kind != "host" else None
         # The preset's name makes no difference any more: equal agents are equal.
-        settings = dataclasses.replace(settings, preset=None)
+        settings = replace(settings, preset=None)
         return KnownAgent(name, configured.where, settings, None, program, preset.version_args if preset else None)
 
     def _no_agent_at_all(self, configuration: AgentConfiguration) -> str:
@@ -184,6 +184,9 @@ class AgentCatalog:
             )
         if name == HOST:
             return f"agent {name!r}{whose}: no host is connected that does agent steps"
+        # Only a mistake needs it.
+        import difflib
+
         here = [agent.name for agent in self._known(configuration, folder)]
         near = difflib.get_close_matches(name, [*here, *self._presets], n=1)
         meant = f" Did you mean {near[0]!r}?" if near else ""

@@ -10,8 +10,8 @@ The locks are a fixed number of files, shared by runs: one for each run would st
 
 from __future__ import annotations
 
+import binascii
 import math
-import zlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -55,4 +55,4 @@ class RunRemovals:
             return
 
     def _lock_of(self, run_id: str) -> Path:
-        return self._locks / f"runs-{zlib.crc32(run_id.encode()) % LOCKS:02}.lock"
+        return self._locks / f"runs-{binascii.crc32(run_id.encode()) % LOCKS:02}.lock"

@@ -9,11 +9,14 @@ Invariant: user text never raises; what is wrong is a text that says what to wri
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import field
+from msgspec.structs import replace
+
+from sidestep.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,8 +38,7 @@ PROMPT, CWD, REPORT_FILE = "{prompt}", "{cwd}", "{report_file}"
 _HOLE = re.compile(r"(?<!\$)\{[a-z_]+\}")
 
 
-@dataclass(frozen=True)
-class AgentSettings:
+class AgentSettings(Value, frozen=True):
     """
     One agent as it was configured; hashable, equal settings are the same agent.
 
@@ -76,13 +78,13 @@ class AgentSettings:
 
     def over(self, base: AgentSettings) -> AgentSettings:
         """These settings, and `base`'s where nothing is said here."""
-        given = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
+        given = {name: value for name in self.names() if (value := getattr(self, name)) is not None}
+        return replace(base, **given)
 
     @classmethod
     def names(cls) -> frozenset[str]:
         """Every setting's name."""
-        return frozenset(each.name for each in dataclasses.fields(cls))
+        return frozenset(cls.__struct_fields__)
 
     @property
     def takes_prompt_as_argument(self) -> bool:
@@ -91,8 +93,7 @@ class AgentSettings:
         return any(PROMPT in arg for arg in self.args or ())
 
 
-@dataclass(frozen=True)
-class ConfigProblem:
+class ConfigProblem(Value, frozen=True):
     """
     Something in a configuration that cannot be used.
 
@@ -112,8 +113,7 @@ class ConfigProblem:
         return f"{self.where}:{self.line}: {self.message}" if self.line is not None else f"{self.where}: {self.message}"
 
 
-@dataclass(frozen=True)
-class ConfiguredAgent:
+class ConfiguredAgent(Value, frozen=True):
     """
     An agent somebody configured, usable or not.
 
@@ -127,8 +127,7 @@ class ConfiguredAgent:
     problem: ConfigProblem | None = None
 
 
-@dataclass(frozen=True)
-class AgentConfiguration:
+class AgentConfiguration(Value, frozen=True):
     """
     What holds in one workspace folder: the session's word before the project's before the user's; for permissions the
     strictest of them.
@@ -185,7 +184,7 @@ def parse_agent(table: Mapping[str, Any]) -> tuple[AgentSettings | None, tuple[s
 
 def why_unusable(settings: AgentSettings) -> str | None:
     """What settings that are complete (a preset's are filled in) lack or contradict, or None."""
-    given = {each.name for each in dataclasses.fields(settings) if getattr(settings, each.name) is not None}
+    given = {name for name in settings.names() if getattr(settings, name) is not None}
     if settings.kind is None:
         return 'it has no kind; write kind = "acp", "cli" or "host"'
     misplaced = sorted(given & _ONLY_FOR_OTHERS[settings.kind])

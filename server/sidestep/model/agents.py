@@ -10,8 +10,9 @@ Nothing here knows ACP, JSON-RPC or processes.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from sidestep.model.value import Value
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
@@ -30,8 +31,7 @@ class PermissionPolicy(enum.Enum):
     DENY = "deny"  # Nothing is permitted.
 
 
-@dataclass(frozen=True)
-class PermissionRule:
+class PermissionRule(Value, frozen=True):
     """
     The policy in force in a folder, and what a person has to know who wants another one.
 
@@ -58,8 +58,7 @@ class PermissionRule:
         return f'{set_by}; write "ask" or "allow" there to permit it'
 
 
-@dataclass(frozen=True)
-class PermissionOption:
+class PermissionOption(Value, frozen=True):
     """One answer an agent offers. `kind` is "allow_once", "allow_always", "reject_once" or "reject_always"."""
 
     option_id: str
@@ -67,8 +66,7 @@ class PermissionOption:
     kind: str
 
 
-@dataclass(frozen=True)
-class PermissionRequest:
+class PermissionRequest(Value, frozen=True):
     """
     An agent wants to do something that a person may refuse.
 
@@ -82,8 +80,7 @@ class PermissionRequest:
     options: tuple[PermissionOption, ...]
 
 
-@dataclass(frozen=True)
-class AgentTask:
+class AgentTask(Value, frozen=True):
     """
     One `agent` step, for the agent that does it.
 
@@ -124,8 +121,7 @@ class AgentTask:
     keep_session: Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class AgentReply:
+class AgentReply(Value, frozen=True):
     """
     What one turn came to.
 
@@ -220,8 +216,7 @@ class Agents(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PatchInfo:
+class PatchInfo(Value, frozen=True):
     """What an agent changed in its worktree; `apply_patch` takes it by its id."""
 
     patch_id: str

@@ -6,8 +6,9 @@ Nothing here knows SQLite, Monty, JSON-RPC or processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from sidestep.model.value import Value
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -47,8 +48,7 @@ class IdSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(Value, frozen=True):
     """
     One write that is durable: what listeners, memory and replies are derived from.
 
@@ -63,8 +63,7 @@ class Committed:
     mine: bool = True
 
 
-@dataclass(frozen=True)
-class Deleted:
+class Deleted(Value, frozen=True):
     """
     A root run that was removed with its whole tree, durably.
 
@@ -78,8 +77,7 @@ class Deleted:
     mine: bool = True
 
 
-@dataclass(frozen=True)
-class RunFilter:
+class RunFilter(Value, frozen=True):
     """Which runs a list shows; None means any. `active` selects pending, running and backgrounded."""
 
     folder: str | None = None
@@ -92,8 +90,7 @@ class RunFilter:
     created_before_ms: int | None = None
 
 
-@dataclass(frozen=True)
-class Page(Generic[T]):
+class Page(Value, Generic[T], frozen=True):
     """One page of a list; `next_cursor` is opaque text, None at the end."""
 
     items: Sequence[T]
@@ -143,7 +140,7 @@ class RunStore(Protocol):
         Order with other writes of this process is kept.
 
         Returns:
-            What became of it, as of `write`; need not be looked at.
+            What became of it, as of `write`; whoever is given it looks at its error.
         """
         ...
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from sidestep.model.value import Value
 
-@dataclass(frozen=True)
-class ScriptProblem:
+
+class ScriptProblem(Value, frozen=True):
     """One thing wrong with a script. Lines and columns are 1-based; columns count characters."""
 
     line: int
@@ -22,8 +22,7 @@ class ScriptProblem:
     fix_title: str | None = None
 
 
-@dataclass(frozen=True)
-class ArgsProblem:
+class ArgsProblem(Value, frozen=True):
     """One argument that does not fit. `path` is a JSON pointer into the arguments (`/paths/0`), empty for the whole."""
 
     path: str

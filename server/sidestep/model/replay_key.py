@@ -12,6 +12,9 @@ from typing import Any
 
 KEY_HEX_CHARS = 32
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_CONTAINERS = (dict, list, tuple)
+
 
 def canonical_json(value: Any) -> str:
     """
@@ -22,7 +25,7 @@ def canonical_json(value: Any) -> str:
         TypeError: the value is not JSON, or a key is not a string.
     """
     # First: it also finds a value that refers to itself, in which the search for keys would never end.
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = _CANONICAL.encode(value)
     _require_string_keys(value)
     return text
 
@@ -72,6 +75,7 @@ def _require_string_keys(value: Any) -> None:
             for key, child in item.items():  # pyright: ignore[reportUnknownVariableType]
                 if not isinstance(key, str):
                     raise TypeError(f"keys of JSON objects are strings, not {type(key).__name__}")  # pyright: ignore[reportUnknownArgumentType]
-                stack.append(child)
+                if isinstance(child, _CONTAINERS):
+                    stack.append(child)  # pyright: ignore[reportUnknownArgumentType]
         elif isinstance(item, list | tuple):
-            stack.extend(item)  # pyright: ignore[reportUnknownArgumentType]
+            stack.extend([each for each in item if isinstance(each, _CONTAINERS)])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

@@ -4,8 +4,11 @@ What can be asked of the journal: the writes, as data. What each may do, and whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
+
+from sidestep.model.value import Value
 
 if TYPE_CHECKING:
     from sidestep.model.events import RunnerEvent
@@ -15,16 +18,14 @@ if TYPE_CHECKING:
     from sidestep.model.usage import Usage
 
 
-@dataclass(frozen=True)
-class Begin:
+class Begin(Value, frozen=True):
     """The creating owner starts the script: pending -> running."""
 
     run_id: str
     claim_epoch: int
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Value, frozen=True):
     """
     Take a stopped run and make it running again, as one compare-and-set on the epoch.
 
@@ -49,8 +50,7 @@ class Claim:
     automatic: bool = False
 
 
-@dataclass(frozen=True)
-class Reopen:
+class Reopen(Value, frozen=True):
     """
     Make a stopped nested run running again, under its root's claim.
 
@@ -67,24 +67,21 @@ class Reopen:
     args_schema_json: str | None = None
 
 
-@dataclass(frozen=True)
-class Suspend:
+class Suspend(Value, frozen=True):
     """Stop a nested run whose step was given up while the tree goes on: interrupted (parent)."""
 
     run_id: str
     claim_epoch: int
 
 
-@dataclass(frozen=True)
-class StepOutput:
+class StepOutput(Value, frozen=True):
     """The output of a completed step: canonical JSON text, or the file that holds it."""
 
     json: str | None
     file: str | None = None
 
 
-@dataclass(frozen=True)
-class Append:
+class Append(Value, frozen=True):
     """A runner's progress in order: phases, log lines, steps, children; `outputs` has one entry per completed step."""
 
     run_id: str
@@ -93,8 +90,7 @@ class Append:
     outputs: dict[str, StepOutput] = field(default_factory=dict[str, StepOutput])
 
 
-@dataclass(frozen=True)
-class Charge:
+class Charge(Value, frozen=True):
     """What an execution of a step has used in all so far, before its outcome says it: counted without an event."""
 
     run_id: str
@@ -103,8 +99,7 @@ class Charge:
     usage: Usage
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Value, frozen=True):
     """Put a question, under the root's claim; nothing when it is open or answered already."""
 
     run_id: str
@@ -116,8 +111,7 @@ class Ask:
         return self.question.interaction_id
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Value, frozen=True):
     """Answer an open question; anybody may, in any status but completed and failed. `answer_json` is JSON text."""
 
     run_id: str
@@ -126,8 +120,7 @@ class Answer:
     by: str = ""
 
 
-@dataclass(frozen=True)
-class Withdraw:
+class Withdraw(Value, frozen=True):
     """Nobody waits for the answer any more, under the root's claim; nothing when the question is not open."""
 
     run_id: str
@@ -135,8 +128,7 @@ class Withdraw:
     interaction_id: str
 
 
-@dataclass(frozen=True)
-class Finish:
+class Finish(Value, frozen=True):
     """The script ended: completed with a result or failed with an error. Clears the lease in the same transaction."""
 
     run_id: str
@@ -145,15 +137,13 @@ class Finish:
     error: Failure | None = None
 
 
-@dataclass(frozen=True)
-class Background:
+class Background(Value, frozen=True):
     """The waiting request is released."""
 
     run_id: str
 
 
-@dataclass(frozen=True)
-class Interrupt:
+class Interrupt(Value, frozen=True):
     """
     Stop the run durably; anybody may.
 
@@ -168,8 +158,7 @@ class Interrupt:
     claim_epoch: int | None = None
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Value, frozen=True):
     """The old execution has unwound and its processes are gone: clear the lease of that claim."""
 
     run_id: str
@@ -177,8 +166,7 @@ class Release:
     claim_epoch: int
 
 
-@dataclass(frozen=True)
-class Recover:
+class Recover(Value, frozen=True):
     """The owner is dead: interrupt (crash) what was active and clear its lease. A compare-and-set on the owner."""
 
     run_id: str

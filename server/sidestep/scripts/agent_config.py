@@ -28,8 +28,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+import stat
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct, field
 
 from sidestep.model.agent_settings import (
     AgentConfiguration,
@@ -40,6 +42,7 @@ from sidestep.model.agent_settings import (
 )
 from sidestep.model.agents import PermissionPolicy
 from sidestep.model.errors import ScriptInvalid, ScriptNotFound, WorkspaceInvalid
+from sidestep.model.value import Value
 from sidestep.scripts.folder import FolderKey, real_path
 from sidestep.scripts.near_names import did_you_mean
 from sidestep.scripts.source_file import read_source_file
@@ -70,8 +73,7 @@ _TOML_POSITION = re.compile(r" \(at line (\d+), column \d+\)$")
 _CAPITAL = re.compile(r"(?<=[a-z])([A-Z])")
 
 
-@dataclass(frozen=True)
-class SessionAgents:
+class SessionAgents(Value, frozen=True):
     """What a host said in `initializationOptions`, as it was sent: names of settings in camel case."""
 
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
@@ -79,8 +81,7 @@ class SessionAgents:
     permission_policy: PermissionPolicy | None = None
 
 
-@dataclass
-class _Source:
+class _Source(Struct):
     """One place agents are configured in, as far as it can be used."""
 
     where: str
@@ -128,16 +129,25 @@ class AgentConfigReader:
     def __call__(self, folder: str) -> AgentConfiguration:
         """What holds in the folder (an absolute path), now; never raises."""
         sources = [self._said]
-        try:
-            key = FolderKey.named(folder)
-        except WorkspaceInvalid:
-            key = None
-        if key is not None and self._is_trusted(key):
+        key = self._trusted(folder)
+        if key is not None:
             path = os.path.join(key.path, PROJECT_FILE)
             sources.append(self._source(path, lambda: _project_source(key, path)))
         user_file = self._user_file
         sources.append(self._source(user_file, lambda: _file_source(user_file, os.path.realpath(user_file))))
         return _joined(sources)
+
+    def _trusted(self, folder: str) -> FolderKey | None:
+        """The folder's key, if it is trusted."""
+        key = FolderKey(folder)
+        if self._is_trusted(key):
+            # A run's folder is a key already, and only what is one can be trusted.
+            return key
+        try:
+            key = FolderKey.named(folder)
+        except WorkspaceInvalid:
+            return None
+        return key if key.path != folder and self._is_trusted(key) else None
 
     def _source(self, path: str, read: Callable[[], _Source]) -> _Source:
         """What a file says; one that did not change since it was read costs a look at its entry."""
@@ -145,7 +155,8 @@ class AgentConfigReader:
         known = self._known.get(path)
         if known is not None and known[0] == entry:
             return known[1]
-        source = read()
+        # Most people have none.
+        source = _Source(path) if entry is None and _is_surely_missing(path) else read()
         self._known.pop(path, None)
         if entry is not None and not source.is_unread:
             if len(self._known) >= FILES_KNOWN_MAX:
@@ -165,6 +176,17 @@ def _entry_of(path: str) -> _Entry | None:
     except (OSError, ValueError):
         return None
     return entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns
+
+
+def _is_surely_missing(path: str) -> bool:
+    """False for whatever has to be looked at more closely: a link, also one in the place of the file's folder."""
+    try:
+        is_link = stat.S_ISLNK(os.lstat(os.path.dirname(path)).st_mode)
+        return not is_link and not os.path.lexists(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def _joined(sources: list[_Source]) -> AgentConfiguration:

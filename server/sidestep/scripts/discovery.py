@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.errors import ScriptInvalid, ScriptNotFound
+from sidestep.model.value import Value
 from sidestep.scripts.check import check_with_signature, has_errors
 from sidestep.scripts.file_uri import uri_of_path
 from sidestep.scripts.folder import FolderKey, real_path
@@ -38,8 +38,7 @@ NAME_RULE = "a script's name is letters, digits, _, - and ., at most 100"
 NOT_TRUSTED = "the folder is not trusted"
 
 
-@dataclass(frozen=True)
-class ScriptFile:
+class ScriptFile(Value, frozen=True):
     """
     One file of a root.
 
@@ -57,8 +56,7 @@ class ScriptFile:
     blocked_reason: str | None = None
 
 
-@dataclass(frozen=True)
-class ScriptInfo:
+class ScriptInfo(Value, frozen=True):
     """
     A script as a list shows it.
 
@@ -111,6 +109,14 @@ class ScriptFinder:
                     found[name] = _script_file(name, path, scope, folder)
         return found
 
+    def find(self, name: str, folder: FolderKey | None) -> ScriptFile | None:
+        """The script `files` has under a name; of the others nothing but their names is read."""
+        for scope, root in self.roots(folder):
+            for each, path in _python_files(root):
+                if each == name:
+                    return _script_file(name, path, scope, folder)
+        return None
+
     def list(self, folder: FolderKey | None, *, trusted: bool) -> list[ScriptInfo]:
         """
         Every script that a workspace has, by name.
@@ -124,9 +130,12 @@ class ScriptFinder:
 
     def scope_of(self, path: str, folder: FolderKey) -> str | None:
         """The scope of a real path: that of the root it stands in, "file" elsewhere in the workspace, None outside."""
+        at = os.path.dirname(path)
         for scope, root in self.roots(folder):
             with contextlib.suppress(OSError, ValueError):
-                if os.path.dirname(path) == real_path(root) and (scope != "project" or folder.covers(FolderKey(path))):
+                # The folder of a real path is real, so a root of this very name need not be looked at.
+                stands_there = at == root or at == real_path(root)
+                if stands_there and (scope != "project" or folder.covers(FolderKey(path))):
                     return scope
         # The path's own letters decide, not where it leads now: it is opened without following a link.
         return "file" if folder.covers(FolderKey(path)) else None

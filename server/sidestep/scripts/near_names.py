@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ def near_names(name: str, known: Iterable[str], *, count: int = 3) -> tuple[str,
     """Known names close to `name`, best first, at most `count`; letter case is no difference."""
     if len(name) > NEAR_NAME_CHARS_MAX:
         return ()
+    # Imported late: most processes never meet a wrong name.
+    import difflib
+
     folded = name.casefold()
     candidates = sorted((each for each in known if abs(len(each) - len(name)) <= NEAR_NAME_CHARS_MAX), reverse=True)
     if len(candidates) > KNOWN_NAMES_MAX:

@@ -8,8 +8,9 @@ The check, and later hover, completion and signature help, read it; a test compa
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from functools import cached_property
+
+from sidestep.model.value import Value
 
 
 class Kind(enum.Enum):
@@ -21,8 +22,7 @@ class Kind(enum.Enum):
     DETAILS = "details"  # Any further names.
 
 
-@dataclass(frozen=True)
-class PrimitiveParameter:
+class PrimitiveParameter(Value, frozen=True):
     """One parameter. `choices` lists the only strings it takes; empty when it takes others."""
 
     name: str
@@ -32,8 +32,7 @@ class PrimitiveParameter:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Primitive:
+class Primitive(Value, frozen=True, dict=True):
     """
     One name a script can import from sidestep.
 

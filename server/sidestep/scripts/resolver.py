@@ -9,11 +9,12 @@ is read only if it stands in the user's folder of scripts, or is built in.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sidestep.model.errors import ScriptInvalid, ScriptNotFound, WorkspaceUntrusted
 from sidestep.model.replay_key import hash_text
+from sidestep.model.value import Value
 from sidestep.scripts.check import check_with_signature, has_errors
 from sidestep.scripts.discovery import display_path, is_name
 from sidestep.scripts.file_uri import path_of_uri, scheme_of, uri_of_path
@@ -29,23 +30,23 @@ if TYPE_CHECKING:
 
 INLINE_NAME = "inline"
 
+# Checked scripts that are remembered: who starts one often starts it again, and most of resolving is the check.
+CHECKED_SCRIPTS_MAX = 16
 
-@dataclass(frozen=True)
-class NamedScript:
+
+class NamedScript(Value, frozen=True):
     """A script by its name in the roots."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class FileScript:
+class FileScript(Value, frozen=True):
     """A script by its file: a file: URI, an absolute path, or a path relative to the workspace folder."""
 
     reference: str
 
 
-@dataclass(frozen=True)
-class InlineScript:
+class InlineScript(Value, frozen=True):
     """A script whose source is given; the name is for people."""
 
     source: str
@@ -55,8 +56,7 @@ class InlineScript:
 ScriptReference = NamedScript | FileScript | InlineScript
 
 
-@dataclass(frozen=True)
-class ResolvedScript:
+class ResolvedScript(Value, frozen=True):
     """
     A script that may run.
 
@@ -94,6 +94,13 @@ class ScriptResolver:
     def __init__(self, finder: ScriptFinder, settings: Settings) -> None:
         self._finder = finder
         self._settings = settings
+        # By all that is read, the whole text too: an edited script is another one. What has errors is not remembered.
+        self._checked = lru_cache(CHECKED_SCRIPTS_MAX)(_checked)
+
+    @property
+    def checked_scripts(self) -> int:
+        """How many checked scripts are remembered."""
+        return self._checked.cache_info().currsize
 
     def resolve(self, reference: ScriptReference, folder: FolderKey, *, trusted: bool) -> ResolvedScript:
         """
@@ -119,10 +126,9 @@ class ScriptResolver:
                 return self._inline(source, name)
 
     def _named(self, name: str, folder: FolderKey) -> ResolvedScript:
-        scripts = self._finder.files(folder)
-        script = scripts.get(name)
+        script = self._finder.find(name, folder)
         if script is None:
-            raise ScriptNotFound(name, near_names(name, scripts))
+            raise ScriptNotFound(name, near_names(name, self._finder.files(folder)))
         if script.blocked_reason is not None:
             raise ScriptNotFound(name, why=script.blocked_reason)
         return self._read(name, script.file, script.path, script.scope)
@@ -151,11 +157,11 @@ class ScriptResolver:
         file = f"<{name}>"
         if len(source.encode("utf-8", "surrogatepass")) > self._settings.script_bytes_max:
             raise too_long(file, self._settings.script_bytes_max)
-        return _checked(name, file, None, clean_source(source), "inline")
+        return self._checked(name, file, None, clean_source(source), "inline")
 
     def _read(self, name: str, file: str, path: str, scope: str) -> ResolvedScript:
         source = read_source_file(path, file=file, bytes_max=self._settings.script_bytes_max)
-        return _checked(name, file, path, source, scope)
+        return self._checked(name, file, path, source, scope)
 
 
 def _checked(name: str, file: str, path: str | None, source: str, scope: str) -> ResolvedScript:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.parsing import parse_expression
+from sidestep.model.value import Value
 from sidestep.scripts.arguments import value_problems
 from sidestep.scripts.docstrings import argument_descriptions, first_line
 from sidestep.scripts.near_names import did_you_mean
@@ -46,8 +46,7 @@ _SIMPLE: dict[str, Schema] = {
 _ALLOWED = "str, int, float, bool, list[...], dict[str, ...], X | None, Literal[...] or Any"
 
 
-@dataclass(frozen=True)
-class ScriptParameter:
+class ScriptParameter(Value, frozen=True):
     """
     One parameter of `main`.
 
@@ -63,8 +62,7 @@ class ScriptParameter:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class ScriptSignature:
+class ScriptSignature(Value, frozen=True):
     """
     What a script says about itself.
 

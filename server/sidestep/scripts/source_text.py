@@ -8,8 +8,9 @@ It knows no Python grammar.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sidestep.model.value import Value
 
 if TYPE_CHECKING:
     import ast
@@ -28,8 +29,7 @@ def normalize_line_ends(text: str) -> str:
     return _LINE_END.sub("\n", text)
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Value, frozen=True):
     """A range of text: 1-based lines and columns, the end exclusive."""
 
     line: int

@@ -14,11 +14,12 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec import field
+
 from sidestep.model.errors import StoreUnavailable
+from sidestep.model.value import Value
 from sidestep.scripts.folder import FolderKey
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class SessionTrust:
         return _nearest(self._words, folder)
 
 
-@dataclass(frozen=True)
-class TrustedFolders:
+class TrustedFolders(Value, frozen=True):
     """
     The user's list as it was read.
 
@@ -182,6 +182,9 @@ def _nearest(words: Mapping[str, bool], folder: FolderKey) -> bool | None:
 
 def _replace(path: Path, text: str) -> None:
     """Write the file whole or not at all; mode 0600."""
+    # Imported late: most processes only read.
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(prefix=path.name, suffix=".new", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from sidestep.model.events import StatusChanged
 from sidestep.model.journal import kept_message
 from sidestep.model.ports import RunFilter
 from sidestep.model.run import Attention, RunStatus
+from sidestep.model.value import Value
 from sidestep.service.requests import ResumeRequest
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ _CLAIMS_MAX = 4
 _PAGE = 100
 
 
-@dataclass(frozen=True)
-class Recovered:
+class Recovered(Value, frozen=True):
     """
     What became of one run that was found interrupted.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import field
+
 from sidestep.model.run import Attention
+from sidestep.model.value import Value
 
 if TYPE_CHECKING:
     from sidestep.model.run import RunRecord
@@ -21,8 +23,7 @@ def _nobody(_: str, __: RunRecord | None) -> Callable[[], None]:
     return lambda: None
 
 
-@dataclass(frozen=True)
-class WaitRequest:
+class WaitRequest(Value, frozen=True):
     """
     What every request that may wait for a run has in common.
 
@@ -41,8 +42,7 @@ class WaitRequest:
     on_run: OnRun = field(default=_nobody)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StartRequest(WaitRequest):
+class StartRequest(WaitRequest, frozen=True, kw_only=True):
     """Start a script in a folder with arguments."""
 
     script: ScriptReference
@@ -55,8 +55,7 @@ class StartRequest(WaitRequest):
     auto_resume: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResumeRequest(WaitRequest):
+class ResumeRequest(WaitRequest, frozen=True, kw_only=True):
     """
     Go on with an interrupted run.
 
@@ -69,24 +68,21 @@ class ResumeRequest(WaitRequest):
     automatic_from: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetryRequest(WaitRequest):
+class RetryRequest(WaitRequest, frozen=True, kw_only=True):
     """Do a failed run's failed steps again; with `current_source`, read the script again first."""
 
     run_id: str
     current_source: bool = False
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Value, frozen=True):
     """A start's answer: the row, and whether this request created the run (False: its start key was known)."""
 
     record: RunRecord
     created: bool
 
 
-@dataclass(frozen=True)
-class Interrupted:
+class Interrupted(Value, frozen=True):
     """
     An interrupt's answer, derived from the row after it.
 
@@ -100,8 +96,7 @@ class Interrupted:
     quiescent: bool
 
 
-@dataclass(frozen=True)
-class AnswerGiven:
+class AnswerGiven(Value, frozen=True):
     """Whether an answer was the first, and the one that is recorded."""
 
     accepted: bool

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
@@ -20,10 +19,12 @@ from sidestep.model.errors import (
     InvalidTransition,
     RequestCancelled,
     StartKeyConflict,
+    WorkspaceUntrusted,
 )
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Attention, FailureCode, RunRecord, RunStatus, StepStatus
 from sidestep.model.transitions import RunEvent
+from sidestep.model.value import Value
 from sidestep.model.writes import Background
 from sidestep.scripts.folder import FolderKey
 from sidestep.service.active_runs import ActiveRun, ActiveRuns
@@ -49,8 +50,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("sidestep.service")
 
 
-@dataclass(frozen=True)
-class ServiceParts:
+class ServiceParts(Value, frozen=True):
     """What the service is built from; see `app.py`."""
 
     runner: RunnerParts
@@ -132,10 +132,9 @@ class WorkflowService:
         known = await self._known_by_start_key(request)
         if known is not None:
             return Started(await self._join(request, known, signal), created=False)
-        script = await self.library.resolve(request.script, request.folder)
-        self.library.check_args(script, request.args)
         active = ActiveRun(self._parts.ids.run_id(), request.folder.path, request.request_id)
         self.runs.admit(active)
+        script = await self._resolved(active, request)
         foreground = request.attention is Attention.BLOCKING
         caller = signal if foreground else AbortController().signal
         async with self._waiting.wired(active, caller):
@@ -243,12 +242,24 @@ class WorkflowService:
 
     # How a start or a continuation goes on once the run is ours.
 
+    async def _resolved(self, active: ActiveRun, request: StartRequest) -> ResolvedScript:
+        """The script of a run, admitted first: whoever withdraws trust after it was read here finds the run (D3)."""
+        try:
+            script = await self.library.resolve(request.script, request.folder)
+            self.library.check_args(script, request.args)
+            self._refuse_when_draining()
+            # Nobody else knows the run so far.
+            if active.controller.signal.is_aborted:
+                raise WorkspaceUntrusted(folder=request.folder.path)
+        except BaseException:
+            self.runs.dismiss(active)
+            raise
+        return script
+
     async def _create(self, active: ActiveRun, request: StartRequest, script: ResolvedScript) -> tuple[RunRecord, bool]:
         """Make the run durable and conduct it, or give way to the run that has its start key."""
         undo = request.on_run(active.run_id, None)
         try:
-            # Admitted: from here on a withdrawal of trust finds the run (D3).
-            await asyncio.to_thread(self.library.require_trust, request.folder)
             record = self._new_record(active.run_id, request, script)
             record, created = await self.store.create(record, script.source)
         except BaseException:

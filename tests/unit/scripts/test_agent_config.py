@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from sidestep.model import agent_settings
 from sidestep.model.agent_settings import AgentConfiguration, AgentSettings, parse_agent, why_unusable
 from sidestep.model.agents import PermissionPolicy
 from sidestep.scripts.agent_config import CONFIG_BYTES_MAX, AgentConfigReader, SessionAgents
+from sidestep.scripts.folder import FolderKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -331,7 +331,7 @@ def test_a_folder_that_is_none_has_the_users_agents(configured: Configured) -> N
 
 
 def test_every_setting_has_a_reader_and_the_other_way_round() -> None:
-    assert set(agent_settings._READERS) == {each.name for each in fields(AgentSettings)} == AgentSettings.names()
+    assert set(agent_settings._READERS) == set(AgentSettings.__struct_fields__)
 
 
 @pytest.mark.parametrize(
@@ -402,3 +402,24 @@ def test_a_file_that_could_not_be_read_is_tried_again(configured: Configured, mo
     assert reader(str(configured.folder)).permission_policy is PermissionPolicy.DENY
     monkeypatch.setattr(os, "open", opened)
     assert reader(str(configured.folder)).permission_policy is PermissionPolicy.ALLOW
+
+
+def test_p7_a_settings_folder_that_leads_outside_denies_also_without_a_file(configured: Configured) -> None:
+    outside = configured.folder.parent / "elsewhere"
+    outside.mkdir()
+    os.rename(configured.project.parent, configured.folder.parent / "old")
+    configured.project.parent.symlink_to(outside)
+    assert configured.read().permission_policy is PermissionPolicy.DENY
+    configured.project.parent.unlink()
+    assert configured.read() == AgentConfiguration()
+
+
+def test_a_folder_is_known_by_any_of_its_names(configured: Configured, tmp_path: Path) -> None:
+    """Only a key is trusted; another name of the folder leads to it."""
+    key = FolderKey.existing(str(configured.folder))
+    configured.project.write_text('default_agent = "a"\n', encoding="utf-8")
+    (tmp_path / "other-name").symlink_to(configured.folder)
+    reader = AgentConfigReader(configured.user, lambda folder: folder == key)
+    assert reader(str(configured.folder)).default_agent == "a"
+    assert reader(str(tmp_path / "other-name")).default_agent == "a"
+    assert reader(str(tmp_path)).default_agent is None

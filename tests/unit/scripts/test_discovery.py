@@ -151,3 +151,15 @@ def test_the_built_in_scripts_have_no_problems() -> None:
     found = finder.list(None, trusted=False)
     assert all(script.runnable for script in found), [script.blocked_reason for script in found]
     assert Path(builtin_folder()).is_dir()
+
+
+def test_a_name_finds_what_the_list_has_under_it(places: Places) -> None:
+    """D1: first match wins, also where the first cannot be used."""
+    write(places.project, "both", "project")
+    write(places.user, "both", "user")
+    write(places.builtin, "own", "builtin")
+    (places.project / "leads-out.py").symlink_to(write(places.user, "leads-out", "user"))
+    files = places.finder.files(places.folder)
+    assert files.keys() == {"both", "own", "leads-out"}
+    assert {name: places.finder.find(name, places.folder) for name in files} == files
+    assert places.finder.find("nope", places.folder) is None

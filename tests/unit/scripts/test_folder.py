@@ -88,6 +88,23 @@ def test_a_folder_replaced_by_a_link_is_not_the_one_that_was_named(tmp_path: Pat
     assert not key.is_still_real
 
 
+def test_a_folder_below_one_that_was_replaced_by_a_link_is_not_the_one_that_was_named(tmp_path: Path) -> None:
+    """D3: a link in any place of the path; and a file in the place of a folder."""
+    (tmp_path / "above" / "named").mkdir(parents=True)
+    key = FolderKey.existing(str(tmp_path / "above" / "named"))
+    assert key.is_still_real
+    assert FolderKey("/").is_still_real
+    assert not FolderKey(f"{key.path}\0").is_still_real
+    (tmp_path / "above").rename(tmp_path / "moved")
+    (tmp_path / "above").symlink_to(tmp_path / "moved")
+    assert (tmp_path / "above" / "named").is_dir()
+    assert not key.is_still_real
+    (tmp_path / "above").unlink()
+    (tmp_path / "above").mkdir()
+    (tmp_path / "above" / "named").touch()
+    assert not key.is_still_real
+
+
 def test_the_case_is_the_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk that does not tell cases apart the key has the disk's letters (simulated)."""
     (tmp_path / "Work").mkdir()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidestep.model.errors import ScriptInvalid, ScriptNotFound, WorkspaceUntrusted
 from sidestep.model.replay_key import hash_text
-from sidestep.scripts import source_file
+from sidestep.scripts import resolver, source_file
 from sidestep.scripts.discovery import ScriptFinder
 from sidestep.scripts.folder import FolderKey, real_path
 from sidestep.scripts.resolver import (
+    CHECKED_SCRIPTS_MAX,
     FileScript,
     InlineScript,
     NamedScript,
@@ -251,3 +253,44 @@ def test_a_file_is_read_as_it_is_even_when_it_grows(tmp_path: Path) -> None:
         read_source_file(real_path(str(path)), file="zero.py", bytes_max=1000)
     with pytest.raises(ScriptNotFound):
         read_source_file("/dev/zero", file="zero", bytes_max=1000)
+
+
+def test_a_script_that_was_checked_is_not_checked_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same text under the same name; what has errors is told anew each time."""
+    checked: list[str] = []
+    check = resolver.check_with_signature
+
+    def noting(source: str, file: str) -> Any:
+        checked.append(file)
+        return check(source, file)
+
+    monkeypatch.setattr(resolver, "check_with_signature", noting)
+    first = workspace.resolve(NamedScript("implement"))
+    assert workspace.resolve(NamedScript("implement")) == first
+    assert workspace.resolve(FileScript(".sidestep/workflows/implement.py")) == first
+    assert checked == [".sidestep/workflows/implement.py"]
+    for _ in range(2):
+        with pytest.raises(ScriptInvalid):
+            workspace.resolve(InlineScript("nonsense("))
+    assert checked[1:] == ["<inline>", "<inline>"]
+
+
+def test_a_changed_file_is_seen_whatever_its_size_and_times(workspace: Workspace) -> None:
+    """D2: what is remembered is the whole text, never the file."""
+    file = workspace.root / "implement.py"
+    times = file.stat()
+    assert [each.name for each in workspace.resolve(NamedScript("implement")).signature.parameters] == ["task"]
+    file.write_text(SCRIPT.replace("task", "goal"))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed = workspace.resolve(NamedScript("implement"))
+    assert [each.name for each in changed.signature.parameters] == ["goal"]
+    assert changed.source_hash == hash_text(changed.source)
+    file.write_text(SCRIPT.replace("task: str", "task: st"))
+    with pytest.raises(ScriptInvalid):
+        workspace.resolve(NamedScript("implement"))
+
+
+def test_few_checked_scripts_are_remembered(workspace: Workspace) -> None:
+    for number in range(2 * CHECKED_SCRIPTS_MAX):
+        workspace.resolve(InlineScript(f"async def main(a{number}: int): ..."))
+    assert workspace.resolver.checked_scripts == CHECKED_SCRIPTS_MAX
