@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.model.run import RunStatus
 from sidestep.model.transitions import TRANSITIONS
+from tests.support.stored_events import stored_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ class Journal:
     One run as it is stored.
 
     Attributes:
-        events: In order; each is its stored body with its `sequence` added.
+        events: In order; each is its stored body with its `sequence` and `at_ms` added.
         record: The row's JSON.
     """
 
@@ -62,7 +63,7 @@ class Journal:
     def said(self) -> list[str]:
         """Phases and log lines, in order."""
         spoken = [event for event in self.events if event["type"] in ("phase", "log")]
-        return [json.dumps({**event, "sequence": 0, "line": 0}, sort_keys=True) for event in spoken]
+        return [json.dumps({**event, "sequence": 0, "at_ms": 0, "line": 0}, sort_keys=True) for event in spoken]
 
     def claims_before(self, sequence: int) -> int:
         """How many executions had begun by then: the first, and each claim."""
@@ -85,9 +86,8 @@ def _read(
     connection: sqlite3.Connection, run: int, run_id: str, parent: str | None, status: str, owner: str | None, row: Any
 ) -> Journal:
     journal = Journal(run_id, parent, status, owner, json.loads(row))
-    events = connection.execute("SELECT sequence, body FROM events WHERE run = ? ORDER BY position", (run,))
-    journal.events = [{**json.loads(body), "sequence": sequence} for sequence, body in events]
-    rows = connection.execute("SELECT step_id, hex(key), status FROM steps WHERE run = ?", (run,))
+    journal.events = stored_events(connection, run)
+    rows = connection.execute("SELECT step_id, hex(key), status FROM steps WHERE place >> 32 = ?", (run,))
     journal.step_rows = rows.fetchall()
     return journal
 

@@ -7,7 +7,6 @@ no process, and go. The journal is asked afterwards, by another server. Limits o
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -31,6 +30,7 @@ from tests.support.raw_client import (
     notification,
     response_to,
 )
+from tests.support.stored_events import stored_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -134,10 +134,10 @@ class Ground:
         rows = connection.execute("SELECT run, status, owner_id FROM runs").fetchall()
         assert [row[1:] for row in rows] == [("interrupted", None)] * count
         for run, _, _ in rows:
-            events = connection.execute("SELECT sequence, body FROM events WHERE run = ? ORDER BY 1", (run,)).fetchall()
-            assert [sequence for sequence, _ in events] == list(range(1, len(events) + 1))
-            statuses = [body for _, body in events if json.loads(body)["type"] == "status"]
-            assert json.loads(statuses[-1])["reason"] == reason
+            events = stored_events(connection, run)
+            assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+            statuses = [event for event in events if event["type"] == "status"]
+            assert statuses[-1]["reason"] == reason
         connection.close()
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidestep.model.transitions import TRANSITIONS
 from tests.processes.question_rules import question_faults
+from tests.support.stored_events import stored_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +34,9 @@ AUTOMATIC_REASONS = frozenset({"crash", "shutdown", "clientGone"})
 AUTOMATIC_MAX = 3
 
 _RUNS = "SELECT run, run_id, root_run_id, parent_run_id, folder, status, owner_id, record FROM runs ORDER BY run"
-_ORPHANS = "SELECT count(*) FROM {} WHERE run NOT IN (SELECT run FROM runs)"
+# Where the rows of a table say whose they are. Run 0 is nobody's: its row keeps the greatest position of an event.
+_RUN_OF = {"events": "nullif(run, 0)", "steps": "place >> 32", "inputs": "run", "questions": "run"}
+_ORPHANS = "SELECT count(*) FROM {} WHERE {} NOT IN (SELECT run FROM runs)"
 # Nested runs that are active below a root that is not: of one moment, whenever it is asked.
 _LOOSE = """
     SELECT nested.run_id, nested.status, root.run_id, root.status FROM runs nested
@@ -96,9 +99,8 @@ def read_journals(store: Path) -> list[Journal]:
 def _read(connection: sqlite3.Connection, run: int, *columns: Any) -> Journal:
     *named, record = columns
     journal = Journal(*named, json.loads(record))
-    events = connection.execute("SELECT sequence, at_ms, body FROM events WHERE run = ? ORDER BY position", (run,))
-    journal.events = [{**json.loads(body), "sequence": number, "at_ms": at_ms} for number, at_ms, body in events]
-    rows = connection.execute("SELECT lower(hex(key)), status FROM steps WHERE run = ?", (run,))
+    journal.events = stored_events(connection, run)
+    rows = connection.execute("SELECT lower(hex(key)), status FROM steps WHERE place >> 32 = ?", (run,))
     journal.rows = rows.fetchall()
     return journal
 
@@ -120,8 +122,8 @@ def loose_children(store: Path) -> Faults:
 def leftovers(store: Path) -> Faults:
     """A deleted run leaves nothing in the tables."""
     with closing(sqlite3.connect(store, timeout=60)) as connection:
-        for table in ("events", "steps", "inputs", "questions"):
-            count = connection.execute(_ORPHANS.format(table)).fetchone()[0]
+        for table, run in _RUN_OF.items():
+            count = connection.execute(_ORPHANS.format(table, run)).fetchone()[0]
             if count:
                 yield f"{count} rows of {table} belong to no run"
 

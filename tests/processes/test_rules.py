@@ -151,8 +151,10 @@ def test_i5_a_nested_run_that_is_active_below_a_stopped_root_is_found(tmp_path: 
         rows = [(1, "root", "root", "interrupted"), (2, "child", "root", "running"), (3, "done", "root", "completed")]
         connection.executemany("INSERT INTO runs VALUES (?, ?, ?, ?)", rows)
         for table in ("events", "steps", "inputs", "questions"):
-            connection.execute(f"CREATE TABLE {table} (run)")
-        connection.execute("INSERT INTO steps VALUES (9)")
+            connection.execute(f"CREATE TABLE {table} (run, place)")
+        connection.execute("INSERT INTO steps (place) VALUES (9 << 32)")
+        # What a deletion leaves so that positions go on.
+        connection.execute("INSERT INTO events (run) VALUES (0)")
     assert list(journal_rules.loose_children(store)) == [
         "the nested run child is running below root, which is interrupted"
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec.structs
@@ -62,7 +62,7 @@ def no_epoch_check(patch: Patch) -> None:
     append = progress.append
 
     def unfenced(record: RunRecord, root: RunRecord, write: Append, *rest: Any) -> Decision:
-        return append(record, root, replace(write, claim_epoch=root.epoch), *rest)
+        return append(record, root, msgspec.structs.replace(write, claim_epoch=root.epoch), *rest)
 
     patch.setattr(journal, "append", unfenced)
 
@@ -77,7 +77,7 @@ def claim_without_compare_and_set(patch: Patch) -> None:
     claim = journal._claim
 
     def careless(record: RunRecord, write: Claim, now_ms: int) -> Decision:
-        return claim(record, replace(write, expected_epoch=record.epoch), now_ms)
+        return claim(record, msgspec.structs.replace(write, expected_epoch=record.epoch), now_ms)
 
     patch.setattr(journal, "_claim", careless)
 
@@ -88,7 +88,7 @@ def interrupt_without_epoch(patch: Patch) -> None:
 
     def quiet(record: RunRecord, write: Interrupt, now_ms: int) -> Decision:
         made = interrupt(record, write, now_ms)
-        return replace(made, record=msgspec.structs.replace(made.record, epoch=record.epoch))
+        return made._replace(record=msgspec.structs.replace(made.record, epoch=record.epoch))
 
     patch.setattr(journal, "_interrupt", quiet)
 
@@ -109,7 +109,7 @@ def late_result_after_claim(patch: Patch) -> None:
 
     def lenient(record: RunRecord, root: RunRecord, write: Append, *rest: Any) -> Decision:
         if record.is_active and record.claim_epoch > write.claim_epoch:
-            return progress.append(record, root, replace(write, claim_epoch=root.epoch), *rest)
+            return progress.append(record, root, msgspec.structs.replace(write, claim_epoch=root.epoch), *rest)
         return late(record, root, write, *rest)
 
     patch.setattr(progress, "_append_late", lenient)
@@ -156,7 +156,9 @@ def quiescent_without_looking(patch: Patch) -> None:
     interrupt = Interrupting._interrupt
 
     async def optimistic(interrupting: Interrupting, run_id: str, by: str, *, wait_quiescent: bool) -> Interrupted:
-        return replace(await interrupt(interrupting, run_id, by, wait_quiescent=wait_quiescent), quiescent=True)
+        return msgspec.structs.replace(
+            await interrupt(interrupting, run_id, by, wait_quiescent=wait_quiescent), quiescent=True
+        )
 
     patch.setattr(Interrupting, "_interrupt", optimistic)
 

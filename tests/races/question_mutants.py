@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec.structs
@@ -37,7 +36,7 @@ def _as_if_open(decide: Decide, record: RunRecord, root: RunRecord, write: Any, 
     """What would be decided if the question were still open."""
     opened = msgspec.structs.replace(question, status=InteractionStatus.ASKED, answer_json=None)
     made = decide(msgspec.structs.replace(record, pending=record.pending + 1), root, write, opened, now_ms)
-    return replace(made, pending=0)
+    return made._replace(pending=0)
 
 
 def answer_overwrites_the_recorded_one(patch: Patch) -> None:
@@ -73,7 +72,7 @@ def question_asked_again(patch: Patch) -> None:
         def deciding(record: RunRecord, root: RunRecord, write: Any, question: Any, now_ms: int) -> Decision:
             if isinstance(write, Ask) and question and question.is_open:
                 fewer = msgspec.structs.replace(record, pending=record.pending - 1)
-                return replace(decide(fewer, root, write, None, now_ms), pending=0)
+                return decide(fewer, root, write, None, now_ms)._replace(pending=0)
             return decide(record, root, write, None if isinstance(write, Ask) else question, now_ms)
 
         return deciding
@@ -103,7 +102,7 @@ def interrupt_withdraws_questions(patch: Patch) -> None:
 
     def closing(record: RunRecord, write: Interrupt, now_ms: int) -> Decision:
         made = interrupt(record, write, now_ms)
-        return replace(made, record=msgspec.structs.replace(made.record, pending=0), withdraws_questions=True)
+        return made._replace(record=msgspec.structs.replace(made.record, pending=0), withdraws_questions=True)
 
     patch.setattr(journal, "_interrupt", closing)
 

@@ -9,8 +9,7 @@ Invariant: sequences are gap-free, and a stopping event is the last one but for 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 StepLookup = Callable[[str], StepRecord | None]
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What one write puts: the row, its new events in order, and the step rows that changed."""
 
     record: RunRecord
@@ -103,11 +101,9 @@ def put(
     now_ms: int,
     *,
     steps: Iterable[StepRecord] = (),
+    finishes_step: bool = False,
 ) -> Decision:
     """`changed` with `bodies` appended to the journal that `origin` ends."""
-    events = tuple(
-        JournalEvent(sequence=origin.sequence + offset, at_ms=now_ms, body=body)
-        for offset, body in enumerate(bodies, start=1)
-    )
+    events = [JournalEvent(sequence, now_ms, body) for sequence, body in enumerate(bodies, start=origin.sequence + 1)]
     record = replace(changed, sequence=origin.sequence + len(events), updated_at_ms=now_ms)
-    return Decision(record, events, tuple(steps))
+    return Decision(record, tuple(events), tuple(steps), finishes_step=finishes_step)

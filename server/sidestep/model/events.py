@@ -168,6 +168,7 @@ class JournalEvent(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(EventBody)
+_list_decoder = msgspec.json.Decoder(list[EventBody])
 
 
 def encode_body(body: EventBody) -> bytes:
@@ -183,3 +184,13 @@ def decode_body(stored: bytes | str) -> EventBody:
         msgspec.MsgspecError: the bytes are no event; callers report the run as unreadable (C5).
     """
     return _decoder.decode(stored)
+
+
+def decode_bodies(stored: bytes) -> list[EventBody]:
+    """
+    The bodies of a JSON list of what `encode_body` wrote, or of one of them.
+
+    Raises:
+        msgspec.MsgspecError: as `decode_body`.
+    """
+    return _list_decoder.decode(stored) if stored.startswith(b"[") else [_decoder.decode(stored)]

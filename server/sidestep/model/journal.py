@@ -10,8 +10,6 @@ Invariant: `decide` is a pure function; it raises before it returns anything to 
 
 from __future__ import annotations
 
-from dataclasses import replace as replace_dataclass
-
 from msgspec.structs import replace
 
 from sidestep.model.abort import SETTLED_REASONS, AbortKind
@@ -131,7 +129,7 @@ def _finish(record: RunRecord, root: RunRecord, write: Finish, now_ms: int) -> D
         first = ResultStored(has_report=result.report is not None, has_data=result.data_json is not None)
     ended = replace(record, result=write.result, error=write.error, owner=None, pending=0)
     decision = _stopping_members(change_status(record, ended, event, now_ms, before=[first]))
-    return replace_dataclass(decision, withdraws_questions=record.pending > 0)
+    return decision._replace(withdraws_questions=record.pending > 0)
 
 
 def _interrupt(record: RunRecord, write: Interrupt, now_ms: int) -> Decision:
@@ -182,7 +180,7 @@ def _claim(record: RunRecord, write: Claim, now_ms: int) -> Decision:
     told = [Logged(message=kept_message(record), origin="sidestep")] if write.automatic else []
     source = source_change(record, claimed)
     decision = change_status(record, claimed, write.event, now_ms, before=source, after=told, how=how)
-    return replace_dataclass(decision, supersede_failed=retry)
+    return decision._replace(supersede_failed=retry)
 
 
 def kept_message(record: RunRecord) -> str:
@@ -225,4 +223,4 @@ def _recover(record: RunRecord, write: Recover, now_ms: int) -> Decision:
 
 
 def _stopping_members(decision: Decision) -> Decision:
-    return replace_dataclass(decision, stops_members=decision.record.is_root)
+    return decision._replace(stops_members=decision.record.is_root)

@@ -9,7 +9,6 @@ Invariant: no nested run is active while its root is not.
 
 from __future__ import annotations
 
-from dataclasses import replace as replace_dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -85,7 +84,7 @@ def suspended(record: RunRecord, root: RunRecord, write: Suspend, now_ms: int) -
     if not record.is_active:
         return Decision(replace(record, pending=0), withdraws_questions=record.pending > 0)
     idle = replace(record, pending=0)
-    return replace_dataclass(stopped_with_root(idle, root, now_ms), withdraws_questions=record.pending > 0)
+    return stopped_with_root(idle, root, now_ms)._replace(withdraws_questions=record.pending > 0)
 
 
 def stopped_with_root(record: RunRecord, root: RunRecord, now_ms: int) -> Decision:

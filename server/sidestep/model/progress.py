@@ -10,7 +10,6 @@ What a cut-off step had used may be counted in (a) and (b).
 
 from __future__ import annotations
 
-from dataclasses import replace as replace_dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -40,6 +39,7 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
     changed = record
     bodies: list[EventBody] = []
     rows: dict[str, StepRecord] = {}
+    finishes = False
     for body in write.bodies:
         sequence = record.sequence + len(bodies) + 1
         if isinstance(body, PhaseEntered):
@@ -50,11 +50,11 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
             changed = _charge(changed, body, before)
             changed = replace(changed, steps=_count(changed.steps, before, body.status, record.claim_epoch))
             rows[body.key] = row
+            finishes = finishes or body.status is StepStatus.COMPLETED
         bodies.append(body)
-    finishes = any(row.status is StepStatus.COMPLETED for row in rows.values())
     if finishes and changed.automatic_resumes:
         changed = replace(changed, automatic_resumes=0)
-    return replace_dataclass(put(record, changed, bodies, now_ms, steps=rows.values()), finishes_step=finishes)
+    return put(record, changed, bodies, now_ms, steps=rows.values(), finishes_step=finishes)
 
 
 def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, now_ms: int) -> Decision:
@@ -78,8 +78,8 @@ def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLo
             kept.append(late)
     if not kept:
         raise LeaseLost(run_id=record.run_id, claim_epoch=write.claim_epoch)
-    decision = put(record, replace(changed, automatic_resumes=0), kept, now_ms, steps=rows.values())
-    return replace_dataclass(decision, finishes_step=True)
+    changed = replace(changed, automatic_resumes=0)
+    return put(record, changed, kept, now_ms, steps=rows.values(), finishes_step=True)
 
 
 def charge(record: RunRecord, root: RunRecord, write: Charge, step: StepLookup) -> Decision:

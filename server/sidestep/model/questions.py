@@ -14,7 +14,6 @@ Invariant: a run that has completed or failed has no open question.
 from __future__ import annotations
 
 import enum
-from dataclasses import replace as replace_dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -154,7 +153,7 @@ def _changed(
     assert record.pending + pending >= 0, "no more questions end than were asked"
     decision = put(record, replace(record, pending=record.pending + pending), [body], now_ms)
     assert status is not InteractionStatus.ASKED or stored.sequence == decision.events[0].sequence, "its event's place"
-    return replace_dataclass(decision, question=stored, pending=pending)
+    return decision._replace(question=stored, pending=pending)
 
 
 def encode_answer(

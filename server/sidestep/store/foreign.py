@@ -16,9 +16,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from sidestep.model.ports import Committed, Deleted
+from sidestep.store.event_rows import NO_RUN, decode_events, last_position
 from sidestep.store.notices import last_notice, notices_after
 from sidestep.store.row_cache import inputs_of_run
-from sidestep.store.rows import UNREADABLE, decode_event, decode_record
+from sidestep.store.rows import UNREADABLE, decode_record
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sidestep.store")
 
-# Events read at once; more are read in further rounds.
-_EVENTS_READ_MAX = 500
+# Rows of events read at once; more are read in further rounds.
+_ROWS_READ_MAX = 500
 
 
 class ForeignCommits:
@@ -52,7 +53,7 @@ class ForeignCommits:
         """Look from now on: what is committed already is not told."""
         self._store_id = _store_id(connection)
         self._data_version = None
-        self._position = _last_position(connection)
+        self._position = last_position(connection)
         self._notice = last_notice(connection)
 
     def stop(self) -> None:
@@ -87,14 +88,14 @@ class ForeignCommits:
         while True:
             rows = connection.execute(
                 "SELECT position, run, sequence, at_ms, CAST(body AS BLOB) FROM events WHERE position > ? "
-                "ORDER BY position LIMIT ?",
-                (position, _EVENTS_READ_MAX),
+                "AND run != ? ORDER BY position LIMIT ?",
+                (position, NO_RUN, _ROWS_READ_MAX),
             ).fetchall()
             if not rows:
                 break
             _sort_by_run(events, rows)
             position = rows[-1][0]
-            if len(rows) < _EVENTS_READ_MAX:
+            if len(rows) < _ROWS_READ_MAX:
                 break
         commits = _with_rows(connection, events)
         told: list[Committed | Deleted] = [*commits]
@@ -116,13 +117,13 @@ def _sort_by_run(events: dict[int, list[JournalEvent]], rows: list[tuple[int, in
     """Add events of one reading to those of their runs; runs stand in the order of their last event."""
     for position, run, sequence, at_ms, body in rows:
         try:
-            event = decode_event(sequence, at_ms, body)
+            read = decode_events(sequence, at_ms, body)
         except UNREADABLE:
-            log.exception("an event of another process is unreadable", extra={"position": position})
+            log.exception("events of another process are unreadable", extra={"position": position})
             continue
         # Taken out and put back, at the end.
         of_run = events.pop(run, [])
-        of_run.append(event)
+        of_run += read
         events[run] = of_run
 
 
@@ -155,12 +156,6 @@ def read_data_version(connection: sqlite3.Connection) -> int:
     """A number that moves when another connection has committed, and for one's own commits never; some 3 us."""
     version: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return version
-
-
-def _last_position(connection: sqlite3.Connection) -> int:
-    # Not max(position): the newest events may have been deleted with their run.
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return row[0] if row is not None else 0
 
 
 def _store_id(connection: sqlite3.Connection) -> str | None:

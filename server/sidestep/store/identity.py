@@ -12,7 +12,7 @@ import os
 from sidestep.store.file_systems import network_file_system
 
 # Of the stores whose id can be told without opening them: the one this code writes (`migrations.CURRENT`).
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _MOUNT_TABLE = "/proc/self/mountinfo"
 
 

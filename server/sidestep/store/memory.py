@@ -10,8 +10,9 @@ Invariant: what is stored is encoded, as on disk, so a value its caller goes on 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec.structs import replace
 
 from sidestep.model.errors import StoreUnavailable
 from sidestep.model.events import JournalEvent, decode_body

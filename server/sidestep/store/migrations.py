@@ -1,7 +1,8 @@
 """
 The schema's versions: which one this code writes, and how an older store becomes it.
 
-Invariant: a migration only adds (tables, columns with defaults, indexes), so what is stored keeps its meaning.
+Invariant: a migration keeps everything that is stored. One that older code can go on beside only adds (tables, columns
+with defaults, indexes).
 Invariant: a store whose newer version this code would harm is refused, at opening and by every write transaction after
 another's commit. The store says which code that is: `oldestWriter` in its table `meta`, since version 2.
 Invariant: a version that does not let older code go on is not made while somebody else has the store open.
@@ -40,12 +41,12 @@ def _sql(name: str) -> str:
     return Path(__file__).with_name(name).read_text("utf-8")
 
 
-# Version 1 refuses every newer store, and version 2 cannot read questions, so what their runs are doing could not be
-# stored any more.
+# Version 1 refuses every newer store, version 2 cannot read questions, and version 3 neither steps nor events as they
+# are stored now, so what their runs are doing could not be stored any more.
 CURRENT = Schema(
-    3,
-    {0: _sql("schema.sql"), 1: _sql("schema_2.sql"), 2: _sql("schema_3.sql")},
-    breaking=frozenset({1, 2}),
+    4,
+    {0: _sql("schema.sql"), 1: _sql("schema_2.sql"), 2: _sql("schema_3.sql"), 3: _sql("schema_4.sql")},
+    breaking=frozenset({1, 2, 3}),
 )
 
 

@@ -10,21 +10,26 @@ Invariant: a damaged row is skipped in lists (and logged) and refused by name wh
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from sidestep.model.errors import DataDamaged, RunNotFound
 from sidestep.model.ports import Page, RunFilter
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import RunStatus
+from sidestep.store.event_rows import decode_events
 from sidestep.store.faults import unreadable_run
 from sidestep.store.paging import place_cursor, run_place, step_place
 from sidestep.store.rows import (
+    SEQUENCE_MAX,
     STEP_SELECTED,
     UNREADABLE,
     Inputs,
-    decode_event,
     decode_record,
     decode_step,
+    first_sequence_at,
+    place_of_step,
+    places_of_run,
     unpack_text,
 )
 
@@ -40,6 +45,9 @@ log = logging.getLogger("sidestep.store")
 _RECORD = (
     "SELECT r.run_id, CAST(r.record AS BLOB), CAST(i.args_json AS BLOB), CAST(i.args_schema_json AS BLOB), "
     "CAST(i.script_ref AS BLOB) FROM runs r LEFT JOIN inputs i ON i.run = r.run"
+)
+_SELECT_EVENTS = (
+    "SELECT sequence, at_ms, CAST(body AS BLOB) FROM events WHERE run = ? AND sequence >= ? ORDER BY sequence LIMIT ?"
 )
 _ALL_STATUSES = frozenset(RunStatus)
 
@@ -101,14 +109,17 @@ def read_steps(
         CursorInvalid: `after` is no cursor of such a page.
     """
     run = _run_number(connection, run_id)
-    asked: list[Any] = [run, -1 if after is None else step_place(after)]
-    where = "run = ? AND first_sequence > ?"
+    first, last = places_of_run(run)
+    if after is not None:
+        first = place_of_step(run, min(step_place(after), SEQUENCE_MAX)) + 1
+    asked: list[Any] = [first, last]
+    where = "place BETWEEN ? AND ?"
     if step_id is not None:
         where += " AND step_id = ?"
         asked.append(step_id)
     asked.append(-1 if limit is None else limit + 1)
     rows = connection.execute(
-        f"SELECT {STEP_SELECTED} FROM steps WHERE {where} ORDER BY first_sequence LIMIT ?", asked
+        f"SELECT {STEP_SELECTED} FROM steps WHERE {where} ORDER BY place LIMIT ?", asked
     ).fetchall()
     more = limit is not None and len(rows) > limit
     if more:
@@ -117,7 +128,7 @@ def read_steps(
         steps = [decode_step(row) for row in rows]
     except UNREADABLE as error:
         raise unreadable_run(run_id) from error
-    return Page(steps, str(rows[-1][0]) if more and rows else None)
+    return Page(steps, str(first_sequence_at(rows[-1][0])) if more and rows else None)
 
 
 def read_events(connection: sqlite3.Connection, run_id: str, after_sequence: int, limit: int) -> Sequence[JournalEvent]:
@@ -128,16 +139,18 @@ def read_events(connection: sqlite3.Connection, run_id: str, after_sequence: int
         RunNotFound: no such run.
         StoreUnavailable: an event is damaged, or one is missing: a journal has no gap (J1).
     """
-    rows = connection.execute(
-        "SELECT sequence, at_ms, CAST(body AS BLOB) FROM events "
-        "WHERE run = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-        (_run_number(connection, run_id), after_sequence, limit),
-    ).fetchall()
-    try:
-        events = [decode_event(*row) for row in rows]
-    except UNREADABLE as error:
-        raise unreadable_run(run_id) from error
     first = max(0, after_sequence) + 1
+    events: list[JournalEvent] = []
+    # A row holds one event or more, so they are read one by one: a cursor is closed, or it would hold its transaction.
+    with closing(connection.execute(_SELECT_EVENTS, (_run_number(connection, run_id), first, limit))) as rows:
+        for row in rows:
+            try:
+                events += (event for event in decode_events(*row) if event.sequence >= first)
+            except UNREADABLE as error:
+                raise unreadable_run(run_id) from error
+            if len(events) >= limit:
+                break
+    del events[limit:]
     if any(event.sequence != expected for expected, event in enumerate(events, start=first)):
         raise unreadable_run(run_id)
     return events

@@ -5,15 +5,16 @@ A step begun and finished in one transaction costs one row, and a run's row is w
 transaction has. Rows stay for the next transaction as long as nobody else has committed in between.
 
 Invariant: nothing here outlives a foreign commit or a rollback.
-Invariant: what is put is encoded already, so writing back can fail for SQLite's reasons only.
+Invariant: the texts of what is put have been encoded already, so writing back can fail for SQLite's reasons only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidestep.model.errors import RunNotFound
+from sidestep.store.event_rows import EventRows
 from sidestep.store.faults import unreadable_run
 from sidestep.store.rows import (
     STEP_COLUMNS,
@@ -22,9 +23,9 @@ from sidestep.store.rows import (
     Inputs,
     decode_record,
     decode_step,
-    encode_event_body,
     encode_record,
     pack_key,
+    place_of_step,
     step_values,
     unpack_text,
 )
@@ -40,16 +41,13 @@ _SELECT_ROW = "SELECT run, CAST(record AS BLOB), status, owner_id FROM runs WHER
 _SELECT_INPUTS = (
     "SELECT CAST(args_json AS BLOB), CAST(args_schema_json AS BLOB), CAST(script_ref AS BLOB) FROM inputs WHERE run = ?"
 )
-_SELECT_STEP = f"SELECT {STEP_SELECTED_WITHOUT_OUTPUT} FROM steps WHERE run = ? AND key = ?"
+_SELECT_KEYS = "SELECT place, key FROM steps WHERE place BETWEEN ? AND ?"
+_SELECT_STEP = f"SELECT {STEP_SELECTED_WITHOUT_OUTPUT} FROM steps WHERE place = ?"
 _UPDATE_ROW = "UPDATE runs SET record = ?, status = ?, owner_id = ? WHERE run = ?"
 # SQLite rewrites an index when one of its columns is named, whether it changes or not: a step must not pay for three.
 _UPDATE_RECORD = "UPDATE runs SET record = ? WHERE run = ?"
-_INSERT_EVENT = "INSERT INTO events (run, sequence, at_ms, body) VALUES (?, ?, ?, ?)"
-_INSERT_STEP = (
-    f"INSERT INTO steps (run, first_sequence, key, {', '.join(STEP_COLUMNS)}) "
-    f"VALUES (?, ?, ?{', ?' * len(STEP_COLUMNS)})"
-)
-_UPDATE_STEP = f"UPDATE steps SET {', '.join(f'{column} = ?' for column in STEP_COLUMNS)} WHERE run = ? AND key = ?"
+_INSERT_STEP = f"INSERT INTO steps (place, key, {', '.join(STEP_COLUMNS)}) VALUES (?, ?{', ?' * len(STEP_COLUMNS)})"
+_UPDATE_STEP = f"UPDATE steps SET {', '.join(f'{column} = ?' for column in STEP_COLUMNS)} WHERE place = ?"
 
 # Rows kept between transactions; a run's conductor holds the same objects anyway.
 _ROWS_KEPT_MAX = 1000
@@ -57,24 +55,35 @@ _ROWS_KEPT_MAX = 1000
 
 @dataclass
 class _Step:
-    """A step's row: as the rules see it, whether it stands in the table, and what is to be written (None: nothing)."""
+    """A step's row: as the rules see it, where it stands, whether it does already, and whether it is to be written."""
 
     record: StepRecord
+    place: int
     is_stored: bool
-    values: tuple[Any, ...] | None = None
-    # The event that made the row.
-    first_sequence: int = 0
+    is_changed: bool
+
+
+@dataclass
+class _Places:
+    """
+    Where the steps of a run stand, by packed key: what an index would say, without its pages in every commit.
+
+    Complete for the steps that events up to `sequence` made. Steps are never removed but with their run, and a new one
+    has a later event; so a run's later sequence says where to read on, whoever wrote meanwhile.
+    """
+
+    by_key: dict[bytes | str, int] = field(default_factory=dict[bytes | str, int])
+    sequence: int = 0
 
 
 @dataclass
 class CachedRow:
-    """A run's row: its number in the tables, its record, and the JSON to be written (None: nothing)."""
+    """A run's row: its number in the tables, and its record."""
 
     run: int
     record: RunRecord
     # Status and owner id as they stand in the columns.
     columns: tuple[str, str | None] = ("", None)
-    encoded: str | None = None
     # Steps looked up in this transaction, by key.
     steps: dict[str, _Step | None] = field(default_factory=dict[str, "_Step | None"])
 
@@ -86,7 +95,9 @@ class RowCache:
         self._connection = connection
         self._rows: dict[str, CachedRow] = {}
         self._changed: dict[str, CachedRow] = {}
-        self._events: list[tuple[int, int, int, str]] = []
+        self._events = EventRows()
+        # Of active runs that steps were written to, by run id.
+        self._places: dict[str, _Places] = {}
         self._data_version = -1
 
     def begin(self, data_version: int) -> bool:
@@ -99,12 +110,15 @@ class RowCache:
         others_committed = data_version != self._data_version
         if others_committed or len(self._rows) > _ROWS_KEPT_MAX:
             self._rows.clear()
+        if len(self._places) > _ROWS_KEPT_MAX:
+            self._places.clear()
         self._data_version = data_version
         return others_committed
 
     def forget(self) -> None:
         """The transaction was rolled back."""
         self._rows.clear()
+        self._places.clear()
         self._changed.clear()
         self._events.clear()
         self._data_version = -1
@@ -112,6 +126,7 @@ class RowCache:
     def drop(self, run_id: str) -> None:
         """The run is gone."""
         self._rows.pop(run_id, None)
+        self._places.pop(run_id, None)
 
     def row(self, run_id: str) -> CachedRow:
         """
@@ -145,13 +160,40 @@ class RowCache:
         if key in row.steps:
             known = row.steps[key]
         else:
-            found = self._connection.execute(_SELECT_STEP, (row.run, pack_key(key))).fetchone()
-            try:
-                known = None if found is None else _Step(decode_step(found), is_stored=True)
-            except UNREADABLE as error:
-                raise unreadable_run(row.record.run_id) from error
-            row.steps[key] = known
+            known = row.steps[key] = self._stored_step(row, key)
         return None if known is None else known.record
+
+    def _stored_step(self, row: CachedRow, key: str) -> _Step | None:
+        place = self._places_of(row).by_key.get(pack_key(key))
+        if place is None:
+            return None
+        found = self._connection.execute(_SELECT_STEP, (place,)).fetchone()
+        if found is None:
+            raise unreadable_run(row.record.run_id)
+        try:
+            return _Step(decode_step(found), place, is_stored=True, is_changed=False)
+        except UNREADABLE as error:
+            raise unreadable_run(row.record.run_id) from error
+
+    def _places_of(self, row: CachedRow) -> _Places:
+        """
+        Where the run's stored steps are; reads only what others have added since the last time.
+
+        Raises:
+            StoreUnavailable: two rows have one key, so the run is damaged: no index forbids it.
+        """
+        run_id, sequence = row.record.run_id, row.record.sequence
+        places = self._places.setdefault(run_id, _Places())
+        if places.sequence < sequence:
+            between = place_of_step(row.run, places.sequence + 1), place_of_step(row.run, sequence)
+            found = self._connection.execute(_SELECT_KEYS, between).fetchall()
+            known = len(places.by_key)
+            places.by_key.update((key, place) for place, key in found)
+            if len(places.by_key) != known + len(found):
+                del self._places[run_id]
+                raise unreadable_run(run_id)
+            places.sequence = sequence
+        return places
 
     def put(
         self, row: CachedRow, record: RunRecord, events: Sequence[JournalEvent], steps: Sequence[StepRecord]
@@ -159,29 +201,31 @@ class RowCache:
         """
         Change a row and append its events; written by `flush`.
 
+        Args:
+            record, steps: What texts they bring stands in `events` too, or was encoded before: a step or a phase that
+                begins and ends in one transaction is encoded once.
+
         Raises:
             ValueError (a text that cannot be encoded): nothing was changed.
         """
-        encoded = encode_record(record)
-        new_events = [(row.run, event.sequence, event.at_ms, encode_event_body(event.body)) for event in events]
-        new_steps = [(step, step_values(step)) for step in steps]
-        for step, values in new_steps:
+        self._events.add(row.run, events)
+        for step in steps:
             known = row.steps.get(step.key)
             if known is None:
-                row.steps[step.key] = _Step(step, is_stored=False, values=values, first_sequence=step.sequence)
+                place = place_of_step(row.run, step.sequence)
+                row.steps[step.key] = _Step(step, place, is_stored=False, is_changed=True)
             else:
-                known.record, known.values = step, values
-        self._events.extend(new_events)
-        row.record, row.encoded = record, encoded
+                known.record, known.is_changed = step, True
+        places = self._places.get(record.run_id)
+        if places is not None and places.sequence == row.record.sequence:
+            # What is new is in `row.steps` until it is written, and is told from there.
+            places.sequence = record.sequence
+        row.record = record
         self._changed[record.run_id] = row
 
     def flush(self) -> int:
         """Write everything put; returns the position of the last event, 0 when there was none."""
-        position = 0
-        if self._events:
-            self._connection.executemany(_INSERT_EVENT, self._events)
-            position = self._connection.execute("SELECT last_insert_rowid()").fetchone()[0]
-            self._events.clear()
+        position = self._events.write(self._connection)
         for row in self._changed.values():
             self._write_back(row)
         self._changed.clear()
@@ -191,21 +235,25 @@ class RowCache:
         record = row.record
         columns = (record.status.value, record.owner.owner_id if record.owner else None)
         if columns == row.columns:
-            self._connection.execute(_UPDATE_RECORD, (row.encoded, row.run))
+            self._connection.execute(_UPDATE_RECORD, (encode_record(record), row.run))
         else:
-            self._connection.execute(_UPDATE_ROW, (row.encoded, *columns, row.run))
-        row.columns, row.encoded = columns, None
+            self._connection.execute(_UPDATE_ROW, (encode_record(record), *columns, row.run))
+        row.columns = columns
+        places = self._places.get(record.run_id)
         for key, step in row.steps.items():
-            if step is None or step.values is None:
+            if step is None or not step.is_changed:
                 continue
             if step.is_stored:
-                self._connection.execute(_UPDATE_STEP, (*step.values, row.run, pack_key(key)))
+                self._connection.execute(_UPDATE_STEP, (*step_values(step.record), step.place))
             else:
-                self._connection.execute(_INSERT_STEP, (row.run, step.first_sequence, pack_key(key), *step.values))
+                packed = pack_key(key)
+                self._connection.execute(_INSERT_STEP, (step.place, packed, *step_values(step.record)))
+                if places is not None:
+                    places.by_key[packed] = step.place
         # Looked up anew by the next transaction: a run may have any number of steps.
         row.steps = {}
         if not record.is_active:
-            self._rows.pop(record.run_id, None)
+            self.drop(record.run_id)
 
 
 def inputs_of_run(connection: sqlite3.Connection, run: int) -> Inputs | None:

@@ -12,11 +12,14 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from sidestep.model.events import EventBody, JournalEvent, decode_body, encode_body
 from sidestep.model.run import Failure, RunRecord, StepRecord, StepStatus
 from sidestep.model.usage import Usage
 
 KEY_BYTES = 16
+
+# A run's steps have the places from its number times this on: the sequence of the event that made each is added.
+_PLACES_OF_RUN = 1 << 32
+SEQUENCE_MAX = _PLACES_OF_RUN - 1
 
 # What decoding damaged rows raises: not JSON or the wrong shape; bytes that are no UTF-8.
 UNREADABLE = (msgspec.MsgspecError, ValueError)
@@ -82,6 +85,22 @@ def unpack_key(stored: bytes | str) -> str:
     return stored.hex() if isinstance(stored, bytes) else stored
 
 
+def place_of_step(run: int, first_sequence: int) -> int:
+    """The place of a step whose row was made by that event; grows with it, within the run."""
+    assert 0 <= first_sequence <= SEQUENCE_MAX, "a run has fewer events than there are places"
+    return run * _PLACES_OF_RUN + first_sequence
+
+
+def places_of_run(run: int) -> tuple[int, int]:
+    """The first place and the last one of a run's steps: parameters for `BETWEEN ? AND ?`."""
+    return place_of_step(run, 0), place_of_step(run, SEQUENCE_MAX)
+
+
+def first_sequence_at(place: int) -> int:
+    """The sequence of the event that made the step at a place."""
+    return place % _PLACES_OF_RUN
+
+
 def inputs_of(record: RunRecord) -> Inputs:
     return Inputs(record.args_json, record.args_schema_json, record.script_ref)
 
@@ -111,21 +130,13 @@ def decode_record(stored: bytes, inputs: Inputs) -> RunRecord:
     )
 
 
-def decode_event(sequence: int, at_ms: int, body: bytes) -> JournalEvent:
-    """
-    Raises:
-        One of `UNREADABLE`: the body is damaged.
-    """
-    return JournalEvent(sequence=sequence, at_ms=at_ms, body=decode_body(body))
-
-
 # The columns of a step that may change after its row was made, in the order of `step_values`.
 STEP_COLUMNS = (
     *("step_id", "kind", "status", "attempt", "started_at_ms", "ended_at_ms"),
     *("claim_epoch", "sequence", "details", "output_file", "output_json"),
 )
 _STEP_READ = (
-    "first_sequence, key, step_id, kind, status, attempt, started_at_ms, ended_at_ms, claim_epoch, sequence, "
+    "place, key, step_id, kind, status, attempt, started_at_ms, ended_at_ms, claim_epoch, sequence, "
     "CAST(details AS BLOB), output_file"
 )
 # The columns `decode_step` takes. Outputs may be large: a look-up for the journal's rules leaves them out.
@@ -187,8 +198,3 @@ def decode_step(row: tuple[Any, ...]) -> StepRecord:
         output_file=row[11],
         output_json=None if row[12] is None else unpack_text(row[12]),
     )
-
-
-def encode_event_body(body: EventBody) -> str:
-    """JSON text of an event's body."""
-    return encode_body(body).decode()

@@ -1,4 +1,4 @@
--- The store's schema, version 1. Later versions are in schema_N.sql and only add.
+-- The store's schema, version 1. What later versions make of it stands in schema_N.sql.
 -- JSON and texts are TEXT; a text with lone surrogates (JavaScript can send them) is kept as a BLOB of its bytes.
 
 CREATE TABLE meta (

@@ -10,24 +10,25 @@ write leaves nothing behind and the others of its transaction stand.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
 from sidestep.model.errors import DataDamaged, InvalidTransition, RunNotFound, StoreUnavailable
+from sidestep.model.events import encode_body
 from sidestep.model.journal import created, decide
 from sidestep.model.nested import created_under, recounted, stopped_with_root, with_nested
 from sidestep.model.ports import Committed, Deleted
 from sidestep.model.questions import decide_question
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import ACTIVE, STOPPED, RunRecord, RunStatus, StepStatus
-from sidestep.model.writes import Claim, QuestionWrite
+from sidestep.model.writes import Append, Charge, Claim, QuestionWrite
+from sidestep.store.event_rows import keep_position, last_position
 from sidestep.store.notices import Notices
 from sidestep.store.questions import encode_question, put_question, read_question, withdraw_open
 from sidestep.store.row_cache import RowCache
-from sidestep.store.rows import encode_event_body, encode_record, inputs_of, pack_text, search_words
+from sidestep.store.rows import encode_record, inputs_of, pack_text, places_of_run, search_words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,12 +43,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("sidestep.store")
 
 _ACTIVE_WORDS = ", ".join(f"'{status.value}'" for status in sorted(ACTIVE, key=lambda status: status.value))
+# What a runner writes while it conducts: every text that it brings stands in an event, or in a step's output.
+_PROGRESS = (Append, Charge)
 _SELECT_MEMBERS = "SELECT run_id FROM runs WHERE root_run_id = ? AND run_id != ?"
 _SELECT_ACTIVE_MEMBERS = f"{_SELECT_MEMBERS} AND status IN ({_ACTIVE_WORDS}) ORDER BY run"
 
 
-@dataclass(frozen=True)
-class Applied:
+class Applied(NamedTuple):
     """What a write left: its answer, and what listeners are told, in order; nothing when nothing changed."""
 
     answer: Any
@@ -123,7 +125,7 @@ class Tables:
             decision = created_under(record, self._rows.row(record.root_run_id).record)
         encoded, inputs = encode_record(decision.record), inputs_of(record)
         for event in decision.events:
-            encode_event_body(event.body)
+            encode_body(event.body)
         self.store_source(source)
         run = self._connection.execute(
             "INSERT INTO runs (run_id, folder, name, words, parent_run_id, root_run_id, start_key, created_at_ms, "
@@ -148,7 +150,8 @@ class Tables:
         if isinstance(write, Claim) and record.is_root:
             record = self._recounted(record)
         root = record if record.is_root else self._rows.row(record.root_run_id).record
-        if isinstance(write, QuestionWrite):
+        is_progress = isinstance(write, _PROGRESS)
+        if not is_progress and isinstance(write, QuestionWrite):
             question = read_question(self._connection, write.interaction_id)
             decision = decide_question(record, root, write, question, now_ms)
         else:
@@ -159,14 +162,17 @@ class Tables:
         assert not decision.events or decision.events[0].sequence == record.sequence + 1, "sequences have no gap"
         self._require_outputs(decision.steps)
         encoded = None if decision.question is None else encode_question(decision.question)
+        if not is_progress:
+            # May raise; from what is put on, nothing may but SQLite.
+            encode_record(after)
         self._rows.put(row, after, decision.events, decision.steps)
         if not decision.events:
             self._notices.row_changed(after.run_id)
         if decision.supersede_failed:
             self.flush()
             self._connection.execute(
-                "UPDATE steps SET status = ? WHERE run = ? AND status = ?",
-                (StepStatus.SUPERSEDED.value, row.run, StepStatus.FAILED.value),
+                "UPDATE steps SET status = ? WHERE place BETWEEN ? AND ? AND status = ?",
+                (StepStatus.SUPERSEDED.value, *places_of_run(row.run), StepStatus.FAILED.value),
             )
         if decision.question is not None and encoded is not None:
             put_question(self._connection, row.run, decision.question, encoded)
@@ -177,6 +183,8 @@ class Tables:
 
     def _recount(self, run: int, record: RunRecord, root: RunRecord, decision: Decision) -> list[Committed]:
         """Withdraw what the decision closes, and bring the counts of the other rows of the tree into line."""
+        if record.is_root and not decision.withdraws_questions:
+            return []
         told: list[Committed] = []
         counted, pending = root, decision.pending
         if decision.finishes_step:
@@ -264,12 +272,16 @@ class Tables:
         # Lease and fence of the tree stand on its root's row; a damaged nested run may show as active.
         require_deletable(run_id, RunStatus(status), is_owned=owner_id is not None)
         files: set[str] = set()
+        position = last_position(self._connection)
         for run, member in tree:
-            named = "SELECT output_file FROM steps WHERE run = ? AND output_file IS NOT NULL"
-            files.update(name for (name,) in self._connection.execute(named, (run,)))
-            for table in ("steps", "events", "inputs", "questions", "runs"):
+            places = places_of_run(run)
+            named = "SELECT output_file FROM steps WHERE place BETWEEN ? AND ? AND output_file IS NOT NULL"
+            files.update(name for (name,) in self._connection.execute(named, places))
+            self._connection.execute("DELETE FROM steps WHERE place BETWEEN ? AND ?", places)
+            for table in ("events", "inputs", "questions", "runs"):
                 self._connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
             self._rows.drop(member)
+        keep_position(self._connection, position)
         self._notices.deleted(run_id, folder)
         return Applied((files, [member for _, member in tree]), (Deleted(run_id, folder),))
 

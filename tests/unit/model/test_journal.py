@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +39,8 @@ from sidestep.model.writes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidestep.model.decision import Decision
 
 A, B = Owner("owner-a", 1, 10), Owner("owner-b", 2, 20)
@@ -122,6 +123,11 @@ def failed(claim_epoch: int, *names: str) -> Append:
     return append(claim_epoch, *(step(name, StepStatus.FAILED) for name in names))
 
 
+def made(kind: Callable[..., Write], *fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Write]:
+    """Not `st.builds`: that reads annotations, whose types the model imports for type checkers alone."""
+    return st.tuples(*fields).map(lambda values: kind(*values))
+
+
 NAMES = st.sampled_from("abc")
 OWNERS = st.sampled_from([A, B])
 OWNER_IDS = st.sampled_from(["owner-a", "owner-b"])
@@ -132,7 +138,7 @@ BODIES = st.builds(step, NAMES, STATUSES) | st.just(Logged(message="m")) | st.ju
 # One body per step in a write: a started and a completed one of a step come in two.
 PROGRESS = st.lists(BODIES, min_size=1, max_size=3, unique_by=lambda body: getattr(body, "key", id(body)))
 REASONS = st.sampled_from(["user", "shutdown", "crash", "deadline"])
-CLAIMS = st.builds(
+CLAIMS = made(
     Claim,
     *(st.just("run_1"), st.just(0), OWNERS, st.sampled_from([RunEvent.RESUME, RunEvent.RETRY])),
     st.sampled_from(list(Attention)),
@@ -142,11 +148,11 @@ WRITES: st.SearchStrategy[Write] = st.one_of(
     st.just(Begin("run_1", 0)),
     PROGRESS.map(lambda bodies: append(0, *bodies)),
     PROGRESS.map(lambda bodies: append(0, *bodies)),
-    st.builds(Finish, st.just("run_1"), st.just(0), st.just(RunResult("r")), st.sampled_from([None, FAILURE])),
+    made(Finish, st.just("run_1"), st.just(0), st.just(RunResult("r")), st.sampled_from([None, FAILURE])),
     st.just(Background("run_1")),
-    st.builds(Interrupt, st.just("run_1"), REASONS),
-    st.builds(Release, st.just("run_1"), OWNER_IDS, st.just(0)),
-    st.builds(Recover, st.just("run_1"), OWNER_IDS),
+    made(Interrupt, st.just("run_1"), REASONS),
+    made(Release, st.just("run_1"), OWNER_IDS, st.just(0)),
+    made(Recover, st.just("run_1"), OWNER_IDS),
     CLAIMS,
     CLAIMS,
 )
@@ -155,9 +161,9 @@ LAGS = st.sampled_from([0, 0, 0, 0, 1, 2])
 
 def of_now(write: Write, record: RunRecord, lag: int) -> Write:
     if isinstance(write, Claim):
-        return dataclasses.replace(write, expected_epoch=record.epoch - lag)
+        return replace(write, expected_epoch=record.epoch - lag)
     if isinstance(write, Begin | Append | Finish | Release):
-        return dataclasses.replace(write, claim_epoch=record.claim_epoch - lag)
+        return replace(write, claim_epoch=record.claim_epoch - lag)
     return write
 
 

@@ -105,7 +105,7 @@ async def test_c5_a_damaged_event_or_step_is_refused_with_its_run(tmp_path: Path
     spoil(
         path,
         "UPDATE events SET body = '[]' WHERE run = 1 AND sequence = 3",
-        "UPDATE steps SET status = 'odd' WHERE run = 1",
+        "UPDATE steps SET status = 'odd' WHERE place >> 32 = 1",
         "DELETE FROM events WHERE run = 2 AND sequence = 2",
     )
     async with make(path) as store:
