@@ -1,8 +1,7 @@
 """
 One child process in a group of its own, held at a gate until its group is written down.
 
-Owns the pipes and the waiting; knows nothing of steps, ledgers or failures. The caller ends the group
-(`process_group.py`) and then closes the child.
+Owns the pipes, the waiting and the end of the group; knows nothing of steps, ledgers or failures.
 
 The gate: the child starts as `sh`, which reads one line from its standard input and then becomes the program (`exec`),
 with the rest of that same pipe as standard input. No user code runs before `open_gate`, and when this process dies
@@ -23,10 +22,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, cast
 
+from sidestep.executors.child_watcher import watch_by_descriptor
 from sidestep.executors.output_tail import OutputTail
+from sidestep.executors.process_group import ask_group_to_end, group_alive, outlast_group, terminate_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from sidestep.executors.launch import Launch
 
@@ -101,6 +102,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.SubprocessTransport | None = None
+        self._is_asked_to_end = False
         # Our end of the child's standard input: a descriptor until the gate opens, then a writer when there is text.
         self._stdin_fd: int | None = None
         self._stdin: ChildInput | None = None
@@ -169,6 +171,28 @@ class ChildProcess(asyncio.SubprocessProtocol):
         if self._stdin is not None:
             self._stdin.abort()
 
+    def ask_to_end(self) -> None:
+        """Send TERM to the whole group, once; nothing when its leader has ended by itself."""
+        if not self._is_asked_to_end and not self.exited.done():
+            self._is_asked_to_end = True
+            ask_group_to_end(self.group_id)
+
+    async def end(self, grace_s: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """
+        End the group, TERM first and KILL after the grace, and give back every descriptor.
+
+        Cut short, the group is killed and no longer waited for; its leader is.
+        """
+        self.shut_gate()
+        self.ask_to_end()
+        try:
+            if self._is_asked_to_end:
+                await outlast_group(self.group_id, grace_s, sleep, self.exited)
+            elif group_alive(self.group_id):
+                await terminate_group(self.group_id, grace_s, sleep)
+        finally:
+            await self.close()
+
     async def close(self) -> None:
         """Give back every descriptor. The group must be gone, or at least the leader: its end is waited for."""
         self.shut_gate()
@@ -227,6 +251,7 @@ async def start_child(
             creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
         )
         return child
+    watch_by_descriptor()
     gate_read, gate_write = os.pipe()
     try:
         _, child = await loop.subprocess_exec(

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from sidestep.executors.child_process import start_child
 from sidestep.executors.command_input import parse_command
 from sidestep.executors.launch import CannotLaunch, plan_launch
-from sidestep.executors.process_group import gone_within, group_alive, started_at, terminate_group
+from sidestep.executors.process_group import gone_within, started_at
 from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.run import Failure, FailureCode
 
@@ -113,7 +113,12 @@ class CommandExecutor:
             signal.throw_if_aborted()
             began_at = asyncio.get_running_loop().time()
             await child.open_gate(command.stdin)
-            exit_code = await signal.race(self._finish(child))
+            # Told in the moment of the abort: the program ends while everybody else still hears of it.
+            unlisten = signal.listen(lambda _: child.ask_to_end())
+            try:
+                exit_code = await signal.race(self._finish(child))
+            finally:
+                unlisten()
         finally:
             await self._end(child)
         assert child.exited_at is not None, "the leader was waited for"
@@ -139,12 +144,7 @@ class CommandExecutor:
 
     async def _end(self, child: ChildProcess) -> None:
         """End what is left of the group, give back the descriptors, and only then forget the group."""
-        child.shut_gate()
-        try:
-            if group_alive(child.group_id):
-                await terminate_group(child.group_id, self._settings.terminate_grace_s, self._sleep, child.exited)
-        finally:
-            await child.close()
+        await child.end(self._settings.terminate_grace_s, self._sleep)
         # Not when the wait was cut short: whoever takes over has to look for the group. And also when writing it down
         # failed: half of it may stand there.
         self._ledger.forget(child.group_id)

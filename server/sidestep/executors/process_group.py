@@ -74,17 +74,10 @@ def boot_id() -> str:
 
 def group_alive(group_id: int) -> bool:
     """True while a process of the group exists that is no zombie."""
-    if sys.platform == "win32":
-        from sidestep.executors.process_tree import tree_is_alive
-
-        return tree_is_alive(group_id)
-    try:
-        os.killpg(group_id, 0)
-    except ProcessLookupError:
+    if _is_empty(group_id):
         return False
-    except PermissionError:
-        # Somebody is there whom we may not signal: a program that changed its user, or on macOS a zombie.
-        pass
+    if sys.platform == "win32":
+        return True
     leader = _facts(group_id)
     if leader is not None and not leader.is_zombie and leader.group_id == group_id:
         return True
@@ -137,30 +130,45 @@ def kill_group(group_id: int) -> bool:
     return signal_group(group_id, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
 
 
+def ask_group_to_end(group_id: int) -> None:
+    """Send TERM to every member; nothing when nobody is there. On Windows there is nothing to ask with."""
+    if sys.platform != "win32" and signal_group(group_id, signal.SIGTERM):
+        # A stopped process sees TERM only when it goes on.
+        signal_group(group_id, signal.SIGCONT)
+
+
 async def terminate_group(
     group_id: int,
     grace_s: float,
     sleep: Callable[[float], Awaitable[None]],
     leader_ended: asyncio.Future[None] | None = None,
 ) -> None:
+    """End a group: TERM to every member, and then as `outlast_group`."""
+    ask_group_to_end(group_id)
+    await outlast_group(group_id, grace_s, sleep, leader_ended)
+
+
+async def outlast_group(
+    group_id: int,
+    grace_s: float,
+    sleep: Callable[[float], Awaitable[None]],
+    leader_ended: asyncio.Future[None] | None = None,
+) -> None:
     """
-    End a group: TERM to every member, KILL to what is left after the grace, and wait until nobody is.
+    Wait until nobody is left of a group that was asked to end; KILL to what is there after the grace.
 
     Waits as long as that takes: a process in an uninterruptible system call, or one that changed its user, goes only
     when it wants to, and until then the group is not gone. May be cancelled; then the group is killed at once and no
     longer waited for.
 
     Args:
-        leader_ended: Ends with the leader, where somebody knows that; the group is looked at again then, and not later.
+        leader_ended: Ends with the leader, where somebody knows that; until then nobody has to be looked for.
     """
     try:
-        if sys.platform != "win32" and signal_group(group_id, signal.SIGTERM):
-            # A stopped process sees TERM only when it goes on.
-            signal_group(group_id, signal.SIGCONT)
         if await gone_within(group_id, grace_s, sleep, leader_ended):
             return
         kill_group(group_id)
-        while not await gone_within(group_id, _POLL_S_MAX, sleep):
+        while not await gone_within(group_id, _POLL_S_MAX, sleep, leader_ended):
             # Again: it costs nothing, and on Windows new children may have appeared.
             kill_group(group_id)
     except asyncio.CancelledError:
@@ -174,22 +182,37 @@ async def gone_within(
     sleep: Callable[[float], Awaitable[None]],
     leader_ended: asyncio.Future[None] | None = None,
 ) -> bool:
-    """Wait until nobody of the group is left, at most that long, counted in the waits asked of `sleep`."""
+    """
+    Wait until nobody of the group is left, at most that long, counted in the waits asked of `sleep`.
+
+    Args:
+        leader_ended: As in `outlast_group`.
+    """
     waited_s, step_s = 0.0, _POLL_S_MIN
-    while group_alive(group_id):
-        if waited_s >= seconds:
-            return False
-        if leader_ended is None or leader_ended.done():
-            await sleep(step_s)
-        else:
-            nap = asyncio.ensure_future(sleep(step_s))
-            try:
-                await asyncio.wait({nap, leader_ended}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                nap.cancel()
+    if leader_ended is not None and not leader_ended.done():
+        waited_s = await _wait_for(leader_ended, seconds, sleep)
+    if _is_empty(group_id):
+        return True
+    while waited_s < seconds:
+        # Who ended together with the leader is gone when somebody has reaped it, mostly before the first step is over.
+        # Looking for zombies at once is no faster: it reads the whole process table.
+        await sleep(step_s)
         waited_s += step_s
         step_s = min(step_s * 2, _POLL_S_MAX)
-    return True
+        if not group_alive(group_id):
+            return True
+    return False
+
+
+async def _wait_for(event: asyncio.Future[None], seconds: float, sleep: Callable[[float], Awaitable[None]]) -> float:
+    """Wait for an event, at most that long; how long it was, `seconds` when the time was up."""
+    loop = asyncio.get_running_loop()
+    began_at, timer = loop.time(), asyncio.ensure_future(sleep(seconds))
+    try:
+        await asyncio.wait({timer, event}, return_when=asyncio.FIRST_COMPLETED)
+        return min(loop.time() - began_at, seconds) if event.done() else seconds
+    finally:
+        timer.cancel()
 
 
 def wait_gone(group_id: int, seconds: float) -> bool:
@@ -206,6 +229,22 @@ def wait_gone(group_id: int, seconds: float) -> bool:
         time.sleep(step_s)
         step_s = min(step_s * 2, _POLL_S_MAX)
     return True
+
+
+def _is_empty(group_id: int) -> bool:
+    """True when not even a zombie is left of the group; one system call."""
+    if sys.platform == "win32":
+        from sidestep.executors.process_tree import tree_is_alive
+
+        return not tree_is_alive(group_id)
+    try:
+        os.killpg(group_id, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        # Somebody is there whom we may not signal: a program that changed its user, or on macOS a zombie.
+        pass
+    return False
 
 
 def _same_start(one: float, other: float) -> bool:

@@ -5,6 +5,7 @@ An `AbortController` owns one `AbortSignal`; aborting is final and the first rea
 This module knows asyncio only for waiting; it does no I/O and starts no work.
 
 Invariant: a listener runs at most once, and one that raises does not stop the others.
+Invariant: the youngest listener runs first, as a stack is unwound: a child process is told before what waits for it.
 Invariant: everything here happens on the event loop's thread.
 Source: WHATWG DOM, "AbortController"; trio keeps one reason per cancellation (`Cancelled.source`), and so do we.
 """
@@ -165,7 +166,7 @@ class AbortSignal:
     def _fire(self, reason: AbortReason) -> None:
         self._reason = reason
         listeners, self._listeners = list(self._listeners.values()), {}
-        for listener in listeners:
+        for listener in reversed(listeners):
             _call(listener, reason)
 
 

@@ -11,6 +11,7 @@ Invariant: the lease is cleared only when the runner has returned and the stop i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,15 @@ from sidestep.engine.nested import Reopening, Tree
 from sidestep.engine.runner import Runner
 from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import INTERRUPT_REASONS, AbortController, Aborted, AbortKind, AbortReason
-from sidestep.model.errors import Draining, InvalidTransition, LeaseLost, Overloaded, RunNotFound, SidestepError
+from sidestep.model.errors import (
+    Draining,
+    InvalidTransition,
+    LeaseLost,
+    Overloaded,
+    RunNotFound,
+    SidestepError,
+    StoreUnavailable,
+)
 from sidestep.model.run import Failure, FailureCode
 from sidestep.model.writes import Finish, Interrupt, Release
 
@@ -48,6 +57,7 @@ class ActiveRun:
         waiters: Requests that wait for the run now.
         claim_epoch: Epoch of our claim once the run is created or claimed in the store, None before.
         latest: The row as of the last commit told here.
+        released: The row after the commit that cleared the lease of a stopped execution, None before.
         decided: Set when it is known whether the run became ours.
         quiescent: Set when the execution has unwound and the lease is cleared.
     """
@@ -60,6 +70,7 @@ class ActiveRun:
         self.waiters = 0
         self.claim_epoch: int | None = None
         self.latest: RunRecord | None = None
+        self.released: RunRecord | None = None
         self.decided = asyncio.Event()
         self.quiescent = asyncio.Event()
         # The durable write of a stop, shared by everybody who asks for it.
@@ -277,9 +288,16 @@ class ActiveRuns:
     async def _settle_stop(self, active: ActiveRun, record: RunRecord) -> None:
         """The execution has unwound: see that the stop is durable, then clear the lease."""
         reason = active.controller.signal.reason
+        release = Release(record.run_id, self._owner_id, record.claim_epoch)
+        if active.stop_written is not None and not active.stop_written.done():
+            # The store takes writes in order, and refuses to clear the lease of a run that has not stopped: queued
+            # behind the stop, it need not wait for it here.
+            with contextlib.suppress(InvalidTransition, StoreUnavailable):
+                active.released = await self._parts.store.write(release)
+                return
         if reason is not None and reason.kind in INTERRUPT_REASONS:
             await self.stop(active, reason)
-        await self._write(Release(record.run_id, self._owner_id, record.claim_epoch))
+        active.released = await self._write(release)
 
     def _write_stop(self, active: ActiveRun, reason: AbortReason) -> Coroutine[object, object, RunRecord]:
         assert reason.kind in INTERRUPT_REASONS, "only these become a durable status"

@@ -7,8 +7,9 @@ is quiescent, or the grace is spent (I1, I4).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sidestep.engine.timeouts import done_within
 from sidestep.model.abort import AbortKind, AbortReason
@@ -74,7 +75,9 @@ class Interrupting:
             return Interrupted(record, already_terminal=True, quiescent=record.is_quiescent)
         if wait_quiescent:
             await self._claims.unwound(record)
-            latest = await self._store.read(run_id)
+            latest = None if active is None else active.released
+            if latest is None or latest.epoch < record.epoch:
+                latest = await self._store.read(run_id)
             if latest.is_active:
                 # Claimed since: the execution that was interrupted is over, and the answer is about that one.
                 return Interrupted(record, already_terminal=False, quiescent=True)

@@ -68,6 +68,27 @@ async def test_i6_a_program_gets_to_clean_up_before_it_is_killed(commands: Comma
     assert not (commands.folder / "lock").exists()
 
 
+async def test_i6_a_program_hears_of_an_abort_before_anything_else_is_done(commands: Commands, life: Lifeline) -> None:
+    """The signal is sent while the abort is being told: no task of the loop has to run for it."""
+    controller = AbortController()
+    script = 'trap "echo term >&9; exit" TERM; exec 9>life; echo up >&9; while :; do sleep 1000 & wait; done'
+    running = asyncio.ensure_future(commands.outcome(shell(script), controller.signal))
+    assert await life.line() == "up"
+    controller.abort(USER)
+    # Blocks the loop until the program has answered the signal.
+    assert life.line_now() == "term"
+    with pytest.raises(Aborted):
+        await running
+
+
+@pytest.mark.parametrize("ended", ["nobody", "leader"])
+async def test_i6_a_group_is_told_to_end_only_once(commands: Commands, life: Lifeline, ended: str) -> None:
+    """A second TERM means "at once" to many programs; also when the leader has ended of the first one."""
+    stays = 'trap "echo term >&9" TERM; exec 9>life; echo up >&9; while :; do sleep 1000 & wait; done'
+    await aborted_while_up(commands, life, stays if ended == "nobody" else f"({stays}) & exec sleep 1000")
+    assert await life.end() == "term\n"
+
+
 async def test_an_abort_before_the_start_starts_nothing(commands: Commands) -> None:
     controller = AbortController()
     controller.abort(USER)

@@ -127,6 +127,52 @@ async def test_terminate_waits_out_the_grace_then_kills(tmp_path: Path, life: Li
     assert not life.is_held
 
 
+async def test_nobody_is_looked_for_before_the_leader_has_ended(leader: subprocess.Popen[bytes]) -> None:
+    """While the leader lives the group does: its end is waited for, in one wait, and not asked for again and again."""
+    ended = asyncio.get_running_loop().create_future()
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        leader.wait()
+        ended.set_result(None)
+        await asyncio.Event().wait()
+
+    await terminate_group(leader.pid, 2.0, wait, ended)
+    assert waits == [2.0]
+    assert not group_alive(leader.pid)
+
+
+async def test_terminate_kills_a_leader_that_outlasts_the_grace(tmp_path: Path, life: Lifeline) -> None:
+    leader = start('trap "" TERM; exec 9>life; echo up >&9; exec sleep 1000', tmp_path)
+    assert await life.line() == "up"
+    ended = asyncio.get_running_loop().create_future()
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            # Killed by now: the real end is awaited.
+            leader.wait()
+            ended.set_result(None)
+
+    await terminate_group(leader.pid, 2.0, wait, ended)
+    assert waits[0] == 2.0
+    assert leader.wait() == -signal.SIGKILL
+
+
+async def test_the_process_table_is_not_read_for_a_group_that_goes_with_its_leader(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a desktop it has hundreds of processes, 20 us each, on the loop."""
+    looks: list[None] = []
+    monkeypatch.setattr(process_group, "_pids", lambda: looks.append(None) or [])
+    process = start("exec sleep 1000", tmp_path)
+    ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
+    await terminate_group(process.pid, 60, asyncio.sleep, ended)
+    assert looks == []
+
+
 async def test_terminate_of_a_group_that_is_gone_returns_at_once(tmp_path: Path) -> None:
     process = start("true", tmp_path)
     process.wait()

@@ -33,6 +33,18 @@ def test_a_listener_runs_once_and_one_that_raises_stops_no_other() -> None:
     assert heard == [USER]
 
 
+def test_the_youngest_listener_is_called_first() -> None:
+    """Work deep inside, a child process say, hears of an abort before what holds it; a follower's listeners too."""
+    controller, inner = AbortController(), AbortController()
+    heard: list[str] = []
+    controller.signal.listen(lambda _: heard.append("run"))
+    inner.follow(controller.signal)
+    inner.signal.listen(lambda _: heard.append("step"))
+    inner.signal.listen(lambda _: heard.append("process"))
+    controller.abort(USER)
+    assert heard == ["process", "step", "run"]
+
+
 def test_a_listener_that_comes_late_is_called_at_once() -> None:
     controller = AbortController()
     controller.abort(USER)
