@@ -281,7 +281,7 @@ class Connection:
         yield Route("workspace/executeCommand", _Command, self._execute)
 
     async def _execute(self, params: _Command, context: RequestContext) -> object:
-        return await (await self._workflows()).commands.execute(params.command, params.arguments)
+        return await (await self._workflows()).editor.commands.execute(params.command, params.arguments)
 
     def _serve_at_once(self, method: str, params: Any) -> object:
         """None as long as somebody may wait for the side to be loaded: requests are served in order."""

@@ -34,8 +34,8 @@ class HostOffer:
     agent: Callable[[str, AgentSettings, asyncio.Semaphore | None], Agent | None]
 
 
-def host_offer(greeting: Greeting, tasks: TasksAtHost) -> HostOffer:
-    """What the host of this greeting offers."""
+def host_offer(greeting: Greeting, tasks: TasksAtHost | None) -> HostOffer:
+    """What the host of this greeting offers; `tasks` may be None for one that does none."""
     options = greeting.params.options
     agents = SessionAgents(
         agents={name: msgspec.to_builtins(agent) for name, agent in options.agents.items()},
@@ -44,6 +44,6 @@ def host_offer(greeting: Greeting, tasks: TasksAtHost) -> HostOffer:
     )
 
     def agent(name: str, settings: AgentSettings, places: asyncio.Semaphore | None) -> Agent | None:
-        return tasks.agent(name, settings, places) if greeting.does_tasks else None
+        return tasks.agent(name, settings, places) if greeting.does_tasks and tasks is not None else None
 
     return HostOffer(agents, greeting.can_be_asked, agent)

@@ -26,7 +26,7 @@ from sidestep.scripts.folder import FolderKey
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from sidestep.lsp.run_report import RunReports
+    from sidestep.lsp.plain_editor import PlainEditor
     from sidestep.model.ports import Committed, Deleted
     from sidestep.model.run import RunRecord, StepRecord
     from sidestep.service.workflows import WorkflowService
@@ -75,7 +75,7 @@ class Side(Protocol):
         ...
 
     @property
-    def reports(self) -> RunReports: ...
+    def editor(self) -> PlainEditor: ...
 
     async def service(self) -> WorkflowService:
         """Raises SidestepError as long as the store cannot be opened."""
@@ -228,7 +228,7 @@ class ScriptRuns:
             ran = Snapshot(path, source, None)
             # Its calls are read here, in a thread, and kept: it is asked for them each time the script is checked.
             await asyncio.to_thread(lambda: ran.call_sites)
-            report_uri = await side.reports.write(run)
+            report_uri = await side.editor.reports.write(run)
         except SidestepError as error:
             log.info("%s: what failed cannot be read: %s", run.run_id, error)
             return

@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sidestep.lsp.configuration_warnings import ConfigurationWarnings
 from sidestep.lsp.greeting import Greeting
-from sidestep.lsp.host_agent import TasksAtHost
 from sidestep.lsp.host_offer import HostOffer, host_offer
 from sidestep.lsp.interactions import Interactions
 from sidestep.lsp.live_output import LiveOutput
 from sidestep.lsp.notifier import Notifier
 from sidestep.lsp.recovery_messages import recovery_messages
-from sidestep.lsp.run_commands import RunCommands
-from sidestep.lsp.run_endings import RunEndings
-from sidestep.lsp.run_report import RunReports
 from sidestep.lsp.server_status import ServerStatus
 from sidestep.lsp.subscriptions import Subscriptions
 from sidestep.lsp.workflow_methods import WorkflowMethods
 from sidestep.lsp.workspace import Workspace
 from sidestep.model.abort import AbortKind, AbortReason
 from sidestep.model.errors import Draining, StoreUnavailable, WorkspaceInvalid
+from sidestep.model.run import Attention
 from sidestep.scripts.folder import FolderKey
 from sidestep.service.automatic_resume import AutomaticResume
 from sidestep_protocol.capabilities import InitializeParams
@@ -36,6 +34,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence  # noqa: TC004 -- never decoded
 
+    from sidestep.lsp.host_agent import TasksAtHost
+    from sidestep.lsp.plain_editor import PlainEditor
+    from sidestep.model.ports import Committed
     from sidestep.rpc.router import RequestContext
     from sidestep.rpc.session import Session
     from sidestep.rpc.writer import Writer
@@ -85,11 +86,12 @@ class WorkflowSide:
     ) -> None:
         self._parts = parts
         self._session = session
+        self._writer = writer
+        self._loop = loop
         self._workspace = Workspace()
         self._greeting = Greeting(InitializeParams())
         self._is_initialized, self._is_shut_down = False, False
-        # What was told of the configuration: each text once.
-        self._warned: set[str] = set()
+        self._warnings = ConfigurationWarnings(session.notify, lambda: self.folders, parts.configuration_warnings)
         self._told: WorkflowService | None = None
         self._automatic: AutomaticResume | None = None
         self._notifier = Notifier(
@@ -126,20 +128,11 @@ class WorkflowSide:
             can_interact=lambda: self._greeting.can_interact,
             answers_as=lambda: self._greeting.client_name,
         )
-        self.reports = RunReports(self.service)
-        self._endings = RunEndings(session, self.reports, lambda: self._greeting)
-        self.commands = RunCommands(
-            session,
-            open_service=self.service,
-            library=parts.library,
-            workspace=self._workspace,
-            notifier=self._notifier,
-            endings=self._endings,
-            greeting=lambda: self._greeting,
-            trust=self._trust,
-            is_unsaved=is_unsaved,
-        )
-        self._tasks = TasksAtHost(session, answer_bytes_max=settings.agent_answer_bytes_max)
+        self._is_unsaved = is_unsaved
+        self._answer_bytes_max = settings.agent_answer_bytes_max
+        # Loaded when they are first needed: most hosts need neither.
+        self._editor: PlainEditor | None = None
+        self._tasks: TasksAtHost | None = None
         self._status = ServerStatus(session.notify, lambda: 0 if self._told is None else len(self._told.runs))
         self._handlers = self._methods.handlers()
 
@@ -147,6 +140,24 @@ class WorkflowSide:
     def folders(self) -> Sequence[FolderKey]:
         """Those the client has open."""
         return self._workspace.folders
+
+    @property
+    def editor(self) -> PlainEditor:
+        """What a plain editor has of runs; loaded when it is first asked for."""
+        if self._editor is None:
+            from sidestep.lsp.plain_editor import PlainEditor
+
+            self._editor = PlainEditor(
+                self._session,
+                open_service=self.service,
+                library=self._parts.library,
+                workspace=self._workspace,
+                notifier=self._notifier,
+                greeting=lambda: self._greeting,
+                trust=self._trust,
+                is_unsaved=self._is_unsaved,
+            )
+        return self._editor
 
     def agent_names(self, folder: str | None) -> Sequence[str]:
         """The agents that a script in a folder can name; in any thread."""
@@ -159,12 +170,17 @@ class WorkflowSide:
         trust = greeting.params.options.trust
         if trust:
             self._parts.library.trust_for_session(_named_folders(trust.folders))
+        if greeting.does_tasks and self._tasks is None:
+            from sidestep.lsp.host_agent import TasksAtHost
+
+            self._tasks = TasksAtHost(self._session, answer_bytes_max=self._answer_bytes_max)
         self._parts.hear_host(host_offer(greeting, self._tasks))
 
     async def call(self, method: str, params: Any, context: RequestContext) -> object:
         """Serve one `workflow/*` request, its params decoded."""
         if method in _RUNNING:
-            self._warn()
+            # Next, while the request waits for its script: the files of the configuration are looked at for that.
+            self._loop.call_soon(self._warnings.tell)
         answer = await self._handlers[method](params, context)
         if method == "workflow/trust" and params.trusted:
             self._sweep(self._workspace.folders)
@@ -200,10 +216,10 @@ class WorkflowSide:
                 self._interactions.begin(self._workspace.folders)
             self._status.store_is_back()
             service.store.listen_availability(self._status.store_changed)
-            service.listeners.listen(self._notifier.told)
+            service.listeners.listen(self._tell)
             service.listeners.listen_deleted(self._notifier.deleted)
-            service.listeners.listen(self._endings.told)
-            service.listeners.listen_deleted(self.reports.deleted)
+            service.listeners.listen(self._tell_ending)
+            service.listeners.listen_deleted(lambda deleted: self.editor.reports.deleted(deleted))
             service.outputs.listen(self._live_output.told)
             service.pace.folders_open(len(self._workspace.folders))
             self._attend(service)
@@ -229,7 +245,7 @@ class WorkflowSide:
         self._is_initialized = True
         if self._greeting.is_offered:
             self._status.begin()
-        self._warn()
+        self._warnings.tell()
         self._interactions.begin(self._workspace.folders)
         if self._told is not None:
             self._begin(self._told)
@@ -237,7 +253,8 @@ class WorkflowSide:
     async def shut_down(self) -> None:
         """Stop every run; a service that is opened from now on is drained at once."""
         self._is_shut_down = True
-        await self.reports.removed()
+        if self._editor is not None:
+            await self._editor.reports.removed()
         service = self._parts.opened_service()
         if service is not None:
             await service.drain(_SHUT_DOWN)
@@ -250,7 +267,8 @@ class WorkflowSide:
 
     def take_progress(self, progress: TaskProgressNotification) -> None:
         """The host tells that a task of its is alive."""
-        self._tasks.take_progress(progress)
+        if self._tasks is not None:
+            self._tasks.take_progress(progress)
 
     def change_folders(self, *, removed: Iterable[str], added: Iterable[str]) -> None:
         """Folders, by their URIs, were closed and opened."""
@@ -268,12 +286,21 @@ class WorkflowSide:
         if self._automatic is not None:
             self._automatic.close()
         self._interactions.close()
-        self.commands.close()
-        self._endings.close()
-        self.reports.close()
+        if self._editor is not None:
+            self._editor.close()
         self._subscriptions.close()
         self._live_output.close()
         self._notifier.close()
+
+    def _tell(self, committed: Committed) -> None:
+        """The listener: all that one commit has to say leaves in one write, and wakes the host once."""
+        self._writer.gather(self._notifier.told, committed)
+
+    def _tell_ending(self, committed: Committed) -> None:
+        """The listener: a client that knows our protocol tells its person itself, and who waits for a run is told."""
+        record = committed.record
+        if self._greeting.is_plain and record.is_stopped and record.attention is Attention.NOTIFY_ON_TERMINAL:
+            self.editor.endings.told(committed)
 
     def _attend(self, service: WorkflowService) -> None:
         """Have the service's interrupted runs resumed, as far as this client wants that and is ready for it."""
@@ -304,14 +331,6 @@ class WorkflowSide:
         for message in recovery_messages(recovered):
             self._session.notify("window/showMessage", message)
 
-    def _warn(self) -> None:
-        """Tell what the configuration has wrong, which is read only where somebody trusts the folder."""
-        for folder in self._workspace.folders:
-            for warning in self._parts.configuration_warnings(folder.path):
-                if warning not in self._warned:
-                    self._warned.add(warning)
-                    self._session.notify("window/showMessage", {"type": _WARNING, "message": warning})
-
     def _request_of(self, run_id: str) -> int | str | None:
         active = self._told.runs.get(run_id) if self._told is not None else None
         return None if active is None else active.request_id
@@ -319,7 +338,6 @@ class WorkflowSide:
 
 # Requests that have a run begin or go on.
 _RUNNING = frozenset({"workflow/start", "workflow/resume", "workflow/retry"})
-_WARNING = 2
 _SHUT_DOWN = AbortReason(AbortKind.SHUTDOWN, by="host", detail="the host shut the server down")
 
 

@@ -24,12 +24,12 @@ FAILED = a_run(status=RunStatus.FAILED, error=Failure(FailureCode.STEP, "oh no",
 
 
 class FakeSide:
-    """What knows of runs; also the reports, which it pretends to write."""
+    """What knows of runs; also the editor's part and its reports, which it pretends to write."""
 
     def __init__(self) -> None:
         self.folders: list[FolderKey] = []
         self.fake = FakeService()
-        self.reports = self
+        self.editor = self.reports = self
         self.is_away = False
 
     async def service(self) -> FakeService:
