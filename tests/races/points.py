@@ -7,8 +7,9 @@ store, whose transactions happen in a thread: what is committed can be read by o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from sidestep.model.abort import Aborted
 from sidestep.model.events import StepChanged
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from sidestep.model.abort import AbortSignal
     from sidestep.model.events import JournalEvent
-    from sidestep.model.execution import Program, Sandbox, SandboxSession
+    from sidestep.model.execution import KnownAnswer, Program, Sandbox, SandboxSession
     from sidestep.model.questions import Question
     from sidestep.model.run import RunRecord
     from sidestep.model.writes import Write
@@ -271,20 +272,31 @@ class PointedSandbox:
         self._schedule = schedule
         self._world = world
 
-    async def open(self, program: Program) -> SandboxSession:
+    async def open(self, program: Program, known: KnownAnswer | None = None) -> SandboxSession:
         await self._schedule.point(f"{self._name}: sandbox opens")
-        session = await self._schedule.outside(self._inner.open(program))
-        return _PointedSession(session, self._world.run_named(program.name), self._name, self._schedule, self._world)
+        run_id = self._world.run_named(program.name)
+        delivered = self._world.delivering(run_id)
+
+        def noted(turn: Turn) -> Settled | None:
+            answer = None if known is None else known(turn)
+            if answer is not None and answer.error is None:
+                delivered.append(turn.calls[0].payload["id"])
+            return answer
+
+        session = await self._schedule.outside(self._inner.open(program, noted))
+        return _PointedSession(session, run_id, delivered, self._name, self._schedule, self._world)
 
 
 class _PointedSession:
-    def __init__(self, inner: SandboxSession, run_id: str, name: str, schedule: Schedule, world: World) -> None:
+    def __init__(
+        self, inner: SandboxSession, run_id: str, delivered: list[str], name: str, schedule: Schedule, world: World
+    ) -> None:
         self._inner = inner
         self._name = name
         self._schedule = schedule
         self._work = world.begin(name, run_id, "session", "the script")
         self._end = lambda: world.end(self._work)
-        self._delivered = world.delivering(run_id)
+        self._delivered = delivered
         self._step_ids: dict[int, str] = {}
         self._is_killed = False
 

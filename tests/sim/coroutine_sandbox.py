@@ -29,12 +29,12 @@ from sidestep.model.execution import Call, ScriptRaised, ScriptReturned, Turn
 from sidestep.model.replay_key import canonical_json
 from sidestep.model.run import Failure, FailureCode
 from sidestep.runtime.bridge import failure_text
-from sidestep.runtime.prelude.steps import as_error, failure
+from sidestep.runtime.prelude.asking import as_error, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    from sidestep.model.execution import Program, Settled
+    from sidestep.model.execution import KnownAnswer, Program, Settled
 
 _OPTIONS = ("title", "phase", "timeout_s")
 _STOPPED = "stopped, because a sibling failed"
@@ -43,8 +43,8 @@ _STOPPED = "stopped, because a sibling failed"
 class CoroutineSandbox:
     """Makes sessions."""
 
-    async def open(self, program: Program) -> CoroutineSession:
-        return CoroutineSession(program)
+    async def open(self, program: Program, known: KnownAnswer | None = None) -> CoroutineSession:
+        return CoroutineSession(program, known)
 
     async def close(self) -> None:
         """Nothing outlives its session."""
@@ -53,8 +53,9 @@ class CoroutineSandbox:
 class CoroutineSession:
     """One execution of one script."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, known: KnownAnswer | None = None) -> None:
         self._script = _Script(program)
+        self._known = known
         self._is_killed = False
 
     async def start(self) -> Turn:
@@ -73,7 +74,12 @@ class CoroutineSession:
     async def _turn(self, work: Callable[[], Turn]) -> Turn:
         # One turn of the event loop, in which an abort may come.
         await asyncio.sleep(0)
-        return Turn() if self._is_killed else work()
+        if self._is_killed:
+            return Turn()
+        turn = work()
+        while self._known is not None and (known := self._known(turn)) is not None:
+            turn = self._script.deliver(known)
+        return turn
 
 
 @dataclass(eq=False)

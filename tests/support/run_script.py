@@ -124,7 +124,6 @@ class _Driver:
             kind="command",
             input=call.payload["input"],
             folder=str(self._folder),
-            task_id="task_test",
             attempt=1,
             require_claim=_claimed,
             emit=lambda stream, data: None,

@@ -20,7 +20,7 @@ from sidestep.model.run import Failure, FailureCode, loads
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-    from sidestep.model.execution import Program
+    from sidestep.model.execution import KnownAnswer, Program
 
 
 class _Step:
@@ -69,8 +69,9 @@ class _Waiting:
 class ScriptedSession:
     """`SandboxSession` over the script's own coroutines."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, known: KnownAnswer | None = None) -> None:
         self._program = program
+        self._known = known
         self._fibers: dict[int, _Fiber] = {}
         self._calls: list[Call] = []
         self._next_call = 0
@@ -88,13 +89,16 @@ class ScriptedSession:
     async def settle(self, settled: Settled) -> Turn:
         if self.is_killed:
             return Turn()
+        self._deliver(settled)
+        return self._turn()
+
+    def _deliver(self, settled: Settled) -> None:
         fiber = self._fibers.pop(settled.call_id)
         if settled.error is not None:
             raised = TimeoutError if settled.error.code is FailureCode.TIMEOUT else RuntimeError
             self._send(fiber, None, raised(settled.error.message))
         else:
             self._send(fiber, json.loads(settled.value_json or "null"), None)
-        return self._turn()
 
     def kill(self) -> None:
         self.is_killed = True
@@ -106,8 +110,14 @@ class ScriptedSession:
         self._fibers.clear()
 
     def _turn(self) -> Turn:
-        calls, self._calls = tuple(self._calls), []
-        return Turn() if self.is_killed else Turn(calls, self._ended)
+        while not self.is_killed:
+            calls, self._calls = tuple(self._calls), []
+            turn = Turn(calls, self._ended)
+            known = None if self._known is None else self._known(turn)
+            if known is None:
+                return turn
+            self._deliver(known)
+        return Turn()
 
     def _send(self, fiber: _Fiber, value: Any, error: BaseException | None) -> None:
         """Run a fiber until it waits or ends, and whoever waited for it."""
@@ -158,8 +168,8 @@ class ScriptedSession:
 class ScriptedSandbox:
     """`Sandbox` of scripted sessions."""
 
-    async def open(self, program: Program) -> ScriptedSession:
-        return ScriptedSession(program)
+    async def open(self, program: Program, known: KnownAnswer | None = None) -> ScriptedSession:
+        return ScriptedSession(program, known)
 
     async def close(self) -> None:
         pass

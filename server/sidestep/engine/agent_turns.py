@@ -21,7 +21,7 @@ from sidestep.model.agents import AgentFailed, AgentTask
 from sidestep.model.events import Logged, StepChanged, TimeLimitReached, ValidationFailed
 from sidestep.model.execution import StepFailed, StepSucceeded
 from sidestep.model.problems import ArgsProblem
-from sidestep.model.replay_key import canonical_json
+from sidestep.model.replay_key import canonical_json, task_id
 from sidestep.model.run import Failure, FailureCode, StepStatus
 from sidestep.model.usage import AbortedWork
 
@@ -153,7 +153,7 @@ class AgentTurns:
             run_id=request.run_id,
             step_id=request.step_id,
             key=request.key,
-            task_id=request.task_id,
+            task_id=task_id(request.run_id, request.key, request.attempt),
             attempt=request.attempt,
             redelivery=request.redelivery,
             prompt=request.input["prompt"],

@@ -90,16 +90,16 @@ class JournalWriter:
             Aborted: as for `write`.
         """
 
-        async def attempt() -> RunRecord:
+        while True:
             lost, self._lost = self._lost, []
             for earlier in lost:
                 self._send_lazily(earlier)
-            return await self._store.write(write)
-
-        try:
-            return await self.ask(attempt)
-        except (LeaseLost, RunNotFound) as lost:
-            raise self.lost(lost) from lost
+            try:
+                return await self._store.write(write)
+            except StoreUnavailable as away:
+                await _wait_for_store(away, self.run_id, self._clock)
+            except (LeaseLost, RunNotFound) as over:
+                raise self.lost(over) from over
 
     def lost(self, why: LeaseLost | RunNotFound) -> Aborted:
         """The claim is over, or even the run is gone: stop the whole tree, and answer what the caller is to raise."""
@@ -163,5 +163,9 @@ async def when_available(ask: Callable[[], Awaitable[T]], run_id: str, clock: Cl
         try:
             return await ask()
         except StoreUnavailable as away:
-            log.warning("%s waits for its store: %s", run_id, away)
-            await clock.sleep(STORE_RETRY_S)
+            await _wait_for_store(away, run_id, clock)
+
+
+async def _wait_for_store(away: StoreUnavailable, run_id: str, clock: Clock) -> None:
+    log.warning("%s waits for its store: %s", run_id, away)
+    await clock.sleep(STORE_RETRY_S)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ _EVENTS_PAGE = 500
 
 # Created and begun, nothing else: a run that stopped in between has a third event at least.
 _JUST_BEGUN = 2
+
+# The place of an answer whose commit is under way: after all that are journaled.
+_AHEAD = sys.maxsize
 
 
 class History:
@@ -90,6 +94,11 @@ class History:
         step = self._steps.get(key)
         return step if step is not None and step.status in (StepStatus.COMPLETED, StepStatus.FAILED) else None
 
+    @property
+    def is_empty(self) -> bool:
+        """True when no earlier execution asked for a step."""
+        return not self._steps
+
     def earlier(self, key: str) -> StepRecord | None:
         """The step's row, whatever became of it: the attempt before this one."""
         return self._steps.get(key)
@@ -119,6 +128,8 @@ class Deliveries:
     """
     The script's open calls, and their answers on the way to it, earliest in the journal first.
 
+    One answer may be given ahead of its commit: whoever delivers it waits for `confirmed` before anything follows.
+
     Invariant: a call is answered once; what arrives for a call that was answered goes nowhere.
     """
 
@@ -128,6 +139,10 @@ class Deliveries:
         self._open: dict[int, tuple[int, ...]] = {}
         # (sequence, call id, answer); an answer that is not journaled has sequence 0 and goes first.
         self._heap: list[tuple[int, int, Settled]] = []
+        # Call ids: of the answer that is not durable yet, and of the last one delivered.
+        self._ahead: int | None = None
+        self._delivered: int | None = None
+        # Something happened that `next` or `confirmed` may wait for.
         self._arrived = asyncio.Event()
         self._stopped: AbortReason | None = None
 
@@ -140,6 +155,23 @@ class Deliveries:
         if settled.call_id in self._open:
             heapq.heappush(self._heap, (sequence, settled.call_id, settled))
             self._arrived.set()
+
+    def put_ahead(self, settled: Settled) -> None:
+        """Queue the answer whose commit begins now; `confirm` follows, and nothing else is put before that."""
+        self._ahead = settled.call_id
+        self.put(settled, _AHEAD)
+
+    def confirm(self, call_id: int, sequence: int) -> None:
+        """The answer put ahead is durable, at this position of the journal."""
+        self._ahead = None
+        if self._delivered == call_id:
+            self._arrived.set()
+            return
+        # Others may have more to deliver before it: from now on it stands among them.
+        self._heap = [
+            (sequence, call, answer) if call == call_id else (place, call, answer) for place, call, answer in self._heap
+        ]
+        heapq.heapify(self._heap)
 
     def answer_scope(self, scope: int, error: Failure) -> None:
         """
@@ -155,6 +187,11 @@ class Deliveries:
             self.put(Settled(call_id, error=error), sequence=0)
             # Answered: nothing else may be queued for it.
             del self._open[call_id]
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while a call is open."""
+        return bool(self._open)
 
     @property
     def is_replaying(self) -> bool:
@@ -180,7 +217,21 @@ class Deliveries:
             raise Aborted(self._stopped)
         settled = heapq.heappop(self._heap)[2]
         self._open.pop(settled.call_id, None)
+        self._delivered = settled.call_id
         return settled
+
+    async def confirmed(self) -> None:
+        """
+        Wait until the answer that `next` gave last is durable; what the script made of it may count from then on.
+
+        Raises:
+            Aborted: `stop` was called.
+        """
+        while self._delivered == self._ahead is not None and self._stopped is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._stopped is not None:
+            raise Aborted(self._stopped)
 
 
 def _announcement_key(progress: Announcement) -> str:

@@ -92,15 +92,14 @@ class Runner:
         Raises:
             Aborted: the signal fired or the claim is over; nothing was decided about the run's status here.
         """
-        if self._record.status is RunStatus.PENDING:
-            self._record = await self._writer.commit(Begin(self._record.run_id, self._record.claim_epoch))
         history = await self._writer.read_history(self._record)
         deliveries = Deliveries(history.horizon)
         ended: ScriptReturned | ScriptRaised | Aborted
         async with asyncio.TaskGroup() as group:
             steps = self._steps(history, deliveries, group)
+            begun = group.create_task(self._begin())
             try:
-                ended = await self._conduct(history, deliveries, steps)
+                ended = await self._conduct(history, deliveries, steps, begun)
                 if not await steps.stop(self._parts.settings.interrupt_grace_s):
                     log.error("%s: main ended, and a step ignores its abort signal", self._record.run_id)
             except Aborted as aborted:
@@ -114,6 +113,15 @@ class Runner:
         # The run is nobody's by now: another process may have claimed it again.
         await self._parts.agents.worktrees.remove_run(run_id, lambda: has_ended(store, run_id))
         return stopped
+
+    async def _begin(self) -> Aborted | None:
+        """Commit that the run is running; meanwhile it gets its worker, and its script takes the first turn."""
+        try:
+            if self._record.status is RunStatus.PENDING:
+                self._record = await self._writer.commit(Begin(self._record.run_id, self._record.claim_epoch))
+        except Aborted as aborted:
+            return aborted
+        return None
 
     async def _conduct_child(self, record: RunRecord, program: Program, controller: AbortController) -> RunRecord:
         return await Runner(self._parts, record, program, controller, self._tree).run()
@@ -163,12 +171,16 @@ class Runner:
             group=group,
         )
 
-    async def _conduct(self, history: History, deliveries: Deliveries, steps: Steps) -> ScriptReturned | ScriptRaised:
-        session = await self._signal.race(self._parts.sandbox.open(self._program))
+    async def _conduct(
+        self, history: History, deliveries: Deliveries, steps: Steps, begun: asyncio.Task[Aborted | None]
+    ) -> ScriptReturned | ScriptRaised:
+        session = await self._signal.race(self._parts.sandbox.open(self._program, steps.known))
         # An abort ends a turn in the middle and the wait for an answer. Races would do, at two tasks more a step.
         unlisten = self._signal.listen(lambda reason: (session.kill(), deliveries.stop(reason)))
         try:
             turn = await session.start()
+            if (aborted := await begun) is not None:
+                raise aborted
             while True:
                 self._signal.throw_if_aborted()
                 for call in turn.calls:
@@ -177,6 +189,7 @@ class Runner:
                     return turn.ended
                 steps.begin()
                 turn = await session.settle(await deliveries.next())
+                await deliveries.confirmed()
         finally:
             unlisten()
             await session.close()

@@ -1,7 +1,7 @@
 """
 The steps of one execution: from a call of the script to a durable outcome and back.
 
-Owns what is in flight. A step's outcome is given to the script only after its commit (`runner.py` delivers it), and a
+Owns what is in flight. How an outcome gets into the journal and to the script is the business of `outcomes.py`; a
 commit that the fence refuses ends the execution.
 
 Invariant: a key is asked at most once within one execution (P2), and its executor is called at most once.
@@ -17,6 +17,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sidestep.engine.outcomes import Outcomes
 from sidestep.engine.output import encode_output
 from sidestep.engine.step_work import StepWork
 from sidestep.engine.timeouts import done_within, out_of_time, time_limit
@@ -24,12 +25,12 @@ from sidestep.engine.work_time import WorkTime
 from sidestep.model.abort import Aborted, AbortKind, AbortReason
 from sidestep.model.events import Logged
 from sidestep.model.execution import Settled, StepFailed, StepRequest
-from sidestep.model.replay_key import step_key, task_id
+from sidestep.model.replay_key import step_key
 from sidestep.model.run import Failure, FailureCode, StepStatus
 from sidestep.model.usage import AbortedWork
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sidestep.engine.journal_writer import JournalWriter
     from sidestep.engine.nested import NestedRuns
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from sidestep.engine.questions import Questions
     from sidestep.engine.replay import Deliveries, History
     from sidestep.model.abort import AbortSignal
-    from sidestep.model.execution import Call, OutputSink, StepExecutor, StepOutcome
+    from sidestep.model.execution import Call, OutputSink, StepExecutor, StepOutcome, Turn
     from sidestep.model.ports import Clock
     from sidestep.model.run import StepRecord
     from sidestep.model.usage import Usage
@@ -78,6 +79,7 @@ class Steps:
         self._folder = folder
         self._history = history
         self._deliveries = deliveries
+        self._outcomes = Outcomes(writer, deliveries)
         self._executors = executors
         self._permissions = permissions
         self._questions = questions
@@ -93,12 +95,30 @@ class Steps:
         self._held: list[StepWork] = []
         self._running: dict[asyncio.Task[None], StepWork] = {}
 
+    def known(self, turn: Turn) -> Settled | None:
+        """
+        Answer a turn that brought one call and nothing else, when its outcome stands in a row and no other call waits.
+
+        May be called in the thread of the turn: who asks otherwise waits for that turn.
+        """
+        if self._history.is_empty or turn.ended is not None or len(turn.calls) != 1 or self._deliveries.is_waiting:
+            return None
+        (call,) = turn.calls
+        if call.call_id is None:
+            return None
+        key = _key(call)
+        done = self._history.outcome(key)
+        if done is None or key in self._asked or done.output_file is not None:
+            return None
+        self._asked[key] = call.line
+        return _answered(call.call_id, done, done.output_json)
+
     async def ask(self, call: Call, default_phase: str | None) -> None:
         """Take one step call: answer it from the journal, refuse it, or get ready to do it."""
         assert call.call_id is not None, "a step call awaits an answer"
         payload = call.payload
         step_id, step_input = str(payload["id"]), payload["input"]
-        key = step_key(step_id, call.name, _identity(step_input))
+        key = _key(call)
         self._deliveries.open(call.call_id, call.scopes)
         if key in self._asked:
             self._refuse(call.call_id, step_id, _asked_twice(step_id, call.line, self._asked[key]))
@@ -147,8 +167,11 @@ class Steps:
             unfollow = work.controller.follow(self._signal)
             task = self._group.create_task(self._perform(work), name=f"step {work.step_id}")
             self._running[task] = work
-            task.add_done_callback(self._running.pop)
-            task.add_done_callback(lambda _, unfollow=unfollow: unfollow())
+            task.add_done_callback(partial(self._ended, unfollow))
+
+    def _ended(self, unfollow: Callable[[], None], task: asyncio.Task[None]) -> None:
+        unfollow()
+        del self._running[task]
 
     def abort_scope(self, scope: int) -> None:
         """A `parallel` failed: the calls of its scope are answered at once, their work is aborted or not begun."""
@@ -193,12 +216,8 @@ class Steps:
         return False
 
     async def _replay(self, call_id: int, done: StepRecord) -> None:
-        if done.status is StepStatus.COMPLETED:
-            settled = Settled(call_id, value_json=await self._writer.read_output(done))
-        else:
-            assert done.failure is not None, "a failed step has its failure"
-            settled = Settled(call_id, error=done.failure)
-        self._deliveries.put(settled, done.sequence)
+        output = await self._writer.read_output(done) if done.status is StepStatus.COMPLETED else None
+        self._deliveries.put(_answered(call_id, done, output), done.sequence)
 
     def _refuse(self, call_id: int, step_id: str, message: str) -> None:
         error = Failure(FailureCode.SCRIPT, message, step_id=step_id)
@@ -264,7 +283,6 @@ class Steps:
             kind=work.call.name,
             input=work.input if wake_at_ms is None else {**work.input, "wakeAtMs": wake_at_ms},
             folder=self._folder,
-            task_id=task_id(self._writer.run_id, work.key, work.attempt),
             attempt=work.attempt,
             require_claim=self._writer.require_claim,
             emit=partial(self._outputs.emit, self._writer.run_id, work.step_id),
@@ -294,7 +312,7 @@ class Steps:
                 return StepFailed(Failure(FailureCode.INFRASTRUCTURE, f"the {work.call.name} executor broke; see log"))
 
     async def _settle(self, work: StepWork, outcome: StepOutcome, duration_ms: int) -> None:
-        """Journal the outcome; only then the script may have it."""
+        """Journal the outcome and answer the script."""
         await self._questions.withdraw_left(work.step_id)
         failure: Failure | None = None
         text: str | None = None
@@ -306,8 +324,8 @@ class Steps:
             text, failure = (None, encoded) if isinstance(encoded, Failure) else (encoded, None)
         if text is not None:
             body = work.event(StepStatus.COMPLETED, duration_ms=duration_ms, usage=usage)
-            sequence = await self._writer.write(body, await self._writer.keep_output(text))
-            self._deliveries.put(Settled(work.call_id, value_json=text), sequence)
+            output = await self._writer.keep_output(text)
+            await self._outcomes.journal(body, Settled(work.call_id, value_json=text), output)
             return
         assert failure is not None, "an outcome is a success or a failure"
         failure = Failure(
@@ -317,14 +335,23 @@ class Steps:
             line=work.call.line,
         )
         body = work.event(StepStatus.FAILED, duration_ms=duration_ms, error=failure, usage=usage)
-        sequence = await self._writer.write(body)
-        self._deliveries.put(Settled(work.call_id, error=failure), sequence)
+        await self._outcomes.journal(body, Settled(work.call_id, error=failure))
 
 
-def _identity(step_input: dict[str, Any]) -> dict[str, Any]:
-    """What of an input makes a step the same work: of environment variables the names, never the values (P5)."""
+def _key(call: Call) -> str:
+    """What makes a step the same work; of environment variables it is the names, never the values (P5)."""
+    step_input: dict[str, Any] = call.payload["input"]
     env = step_input.get("env")
-    return step_input if env is None else {**step_input, "env": sorted(env)}
+    identity = step_input if env is None else {**step_input, "env": sorted(env)}
+    return step_key(str(call.payload["id"]), call.name, identity)
+
+
+def _answered(call_id: int, done: StepRecord, output_json: str | None) -> Settled:
+    if done.status is StepStatus.COMPLETED:
+        assert output_json is not None, "a completed step has its output"
+        return Settled(call_id, value_json=output_json)
+    assert done.failure is not None, "a failed step has its failure"
+    return Settled(call_id, error=done.failure)
 
 
 def _asked_twice(step_id: str, line: int | None, first_line: int | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from sidestep.model.abort import AbortKind, AbortReason
@@ -11,6 +11,7 @@ from sidestep.model.run import Failure, FailureCode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
+    from contextlib import AbstractAsyncContextManager
 
     from sidestep.engine.work_time import WorkTime
     from sidestep.model.abort import AbortController
@@ -23,13 +24,15 @@ def out_of_time(limit_s: float, kind: str) -> Failure:
     return Failure(FailureCode.TIMEOUT, message)
 
 
-@asynccontextmanager
-async def time_limit(controller: AbortController, timeout_s: float | None, time: WorkTime) -> AsyncGenerator[None]:
+def time_limit(
+    controller: AbortController, timeout_s: float | None, time: WorkTime
+) -> AbstractAsyncContextManager[None]:
     """Abort `controller` with reason timeout when the step has worked `timeout_s` seconds; None is no limit."""
-    if timeout_s is None:
-        yield
-        return
+    return nullcontext() if timeout_s is None else _limited(controller, timeout_s, time)
 
+
+@asynccontextmanager
+async def _limited(controller: AbortController, timeout_s: float, time: WorkTime) -> AsyncGenerator[None]:
     async def expire() -> None:
         await time.until(timeout_s)
         controller.abort(AbortReason(AbortKind.TIMEOUT, detail=_no_result(timeout_s)))

@@ -162,7 +162,6 @@ class CliSession:
             kind="agent",
             input=step_input,
             folder=task.cwd,
-            task_id=task.task_id,
             attempt=task.attempt,
             require_claim=task.require_claim,
             emit=task.emit,

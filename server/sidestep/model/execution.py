@@ -6,8 +6,9 @@ Concrete sandboxes and executors are built in `app.py` alone; nothing here knows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from sidestep.model.value import Value
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
@@ -31,8 +32,7 @@ class WorkTime(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class StepRequest:
+class StepRequest(Value, frozen=True):
     """
     One step's work, for an executor.
 
@@ -53,7 +53,6 @@ class StepRequest:
     kind: str
     input: dict[str, Any]
     folder: str
-    task_id: str
     attempt: int
     require_claim: Callable[[], Awaitable[None]]
     emit: Callable[[str, bytes], None]
@@ -74,16 +73,14 @@ class StepRequest:
         return None if self.timeout_s is None else self.timeout_s + self.grace_s
 
 
-@dataclass(frozen=True)
-class StepSucceeded:
+class StepSucceeded(Value, frozen=True):
     """The work is done; `output` is what the script gets, JSON values only."""
 
     output: Any
     usage: Usage | None = None
 
 
-@dataclass(frozen=True)
-class StepFailed:
+class StepFailed(Value, frozen=True):
     """The work failed for good; a retry does it again."""
 
     failure: Failure
@@ -122,8 +119,7 @@ class StepExecutor(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Value, frozen=True):
     """
     One primitive the script called, in call order.
 
@@ -142,30 +138,26 @@ class Call:
     scopes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class ScriptReturned:
+class ScriptReturned(Value, frozen=True):
     """`main` returned: the canonical form of its value, JSON text."""
 
     value_json: str
 
 
-@dataclass(frozen=True)
-class ScriptRaised:
+class ScriptRaised(Value, frozen=True):
     """`main` raised, returned something that is not JSON, or hit a limit of the sandbox."""
 
     failure: Failure
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(Value, frozen=True):
     """What happened until every coroutine of the script was blocked, or the script ended."""
 
     calls: tuple[Call, ...] = ()
     ended: ScriptReturned | ScriptRaised | None = None
 
 
-@dataclass(frozen=True)
-class Settled:
+class Settled(Value, frozen=True):
     """The answer to one awaited call: a value as JSON text, or an error the script sees raised."""
 
     call_id: int
@@ -173,8 +165,7 @@ class Settled:
     error: Failure | None = None
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Value, frozen=True):
     """A script as the sandbox runs it: its display name, its file for messages, its source and `main`'s arguments."""
 
     name: str
@@ -183,8 +174,7 @@ class Program:
     args_json: str
 
 
-@dataclass(frozen=True)
-class ChildScript:
+class ChildScript(Value, frozen=True):
     """
     A script that was read and checked for a nested run, with the arguments it is given.
 
@@ -223,6 +213,12 @@ class ChildScripts(Protocol):
         ...
 
 
+class KnownAnswer(Protocol):
+    """The answer to what a turn ended with, from the journal alone; None when there is more to it."""
+
+    def __call__(self, turn: Turn) -> Settled | None: ...
+
+
 class SandboxSession(Protocol):
     """One execution of one script in a worker of its own."""
 
@@ -246,4 +242,12 @@ class SandboxSession(Protocol):
 class Sandbox(Protocol):
     """Makes sessions."""
 
-    async def open(self, program: Program) -> SandboxSession: ...
+    async def open(self, program: Program, known: KnownAnswer | None = None) -> SandboxSession:
+        """
+        Make a session.
+
+        Args:
+            known: A session may ask it about a turn, in whatever thread that runs, and go on with the answer instead of
+                reporting the turn.
+        """
+        ...

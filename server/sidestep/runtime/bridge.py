@@ -21,10 +21,13 @@ It becomes a `Call` with the same payload. Payloads, by name:
     print     {"text": str, "stream": "stdout" | "stderr"}: one line, made by `printed.py`
     (park     {}: never reported and never answered)
 
-What is left at its default is left out, so that a new option changes no key. Steps are answered:
+What is left at its default is left out, so that a new option changes no key. Steps of one `parallel` may come together:
+what a failure of one means, `"raise"` or `"return"`, and then each as a text of its own. Steps are answered:
 
     {"value": JSON}                                                    the step's output
     {"error": {"code", "message", "stepId"}, "text": what is raised}   its failure
+
+and steps that came together with a list of such texts, in their order; or with one, the first failure that is raised.
 
 A script can call the host by itself, so everything that comes out is checked as if a stranger had sent it.
 """
@@ -183,6 +186,27 @@ def read_call(arguments: tuple[Any, ...], bytes_max: int) -> Call | str:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return f"that is no call: {error}"
     return Call(None, sent.call, sent.payload, line=sent.line, scopes=tuple(sent.scopes))
+
+
+def read_group(arguments: tuple[Any, ...], bytes_max: int) -> tuple[list[Call], list[bool]] | str:
+    """
+    The steps that were asked for together, and for each whether its failure is that of all; or why that is none.
+
+    Args:
+        bytes_max: Of one call.
+    """
+    on_error, *texts = arguments
+    if on_error not in ("raise", "return"):
+        return "steps that come together say what a failure means, raise or return"
+    calls: list[Call] = []
+    for text in texts:
+        call = read_call((text,), bytes_max)
+        if isinstance(call, str):
+            return call
+        if call.name not in STEPS:
+            return f"{call.name} is no step, and only steps come together"
+        calls.append(call)
+    return calls, [on_error == "raise" and call.payload.get("on_error") != "return" for call in calls]
 
 
 def write_answer(settled: Settled) -> str:

@@ -58,6 +58,10 @@ class Failures:
     def limit(self, message: str, line: int | None = None) -> Failure:
         return self._failure(FailureCode.LIMIT, message, line)
 
+    def too_big(self, line: int | None) -> Failure:
+        mib = self._settings.sandbox_memory_bytes_max // 1024**2
+        return self.limit(f"the script needs more than the {mib} MiB of memory it has", line)
+
     def of(self, error: MontyError) -> Failure:
         """The failure that `error` ends the run with."""
         if isinstance(error, MontyCrashedError):
@@ -80,8 +84,7 @@ class Failures:
             # Only the sandbox's own time limit has no frame; a script cannot catch it.
             return self.limit(self._too_long())
         if isinstance(raised, MemoryError):
-            mib = self._settings.sandbox_memory_bytes_max // 1024**2
-            return self.limit(f"the script needs more than the {mib} MiB of memory it has", line)
+            return self.too_big(line)
         if isinstance(raised, RecursionError):
             depth = self._settings.sandbox_recursion_max
             return self.limit(f"the script nests calls or values deeper than {depth} levels", line)
@@ -103,9 +106,10 @@ class Failures:
         return self.script(f"SyntaxError: {text} (column {column})", line)
 
     def _line(self, frames: list[Frame]) -> int | None:
-        """The line of the innermost frame that is the author's."""
-        lines = [frame.line for frame in frames if frame.filename == self._script_frame]
-        return min(lines[-1], len(self._loaded.lines)) if lines else None
+        """The line of the innermost frame that is the author's; what stands below the script is not."""
+        last = len(self._loaded.lines)
+        lines = [frame.line for frame in frames if frame.filename == self._script_frame and frame.line <= last]
+        return lines[-1] if lines else None
 
     def _too_long(self) -> str:
         return f"the script computed for more than {self._settings.sandbox_turn_s_max:g} s without waiting for a step"

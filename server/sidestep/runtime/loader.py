@@ -16,14 +16,15 @@ imports found by a pattern and is otherwise fed as it is: steps then have no lin
 from __future__ import annotations
 
 import ast
-import builtins
 import re
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import field
+
 from sidestep.model.parsing import parse_module
+from sidestep.model.value import Value
 from sidestep.runtime.prelude import INTERNALS, MODULES, PRIMITIVES
 
 if TYPE_CHECKING:
@@ -37,25 +38,35 @@ WAITING_HOST = "__sidestep_waiting_host__"
 LIMITS = "__sidestep_limits__"
 PRELUDE = "__sidestep__"
 
+# What the prelude uses of the language's own names.
+PRELUDE_BUILTINS = (
+    *("BaseException", "Exception", "RuntimeError", "TimeoutError", "TypeError", "ValueError", "abs", "bool", "dict"),
+    *("enumerate", "float", "id", "int", "isinstance", "len", "list", "max", "min", "range", "repr", "reversed", "set"),
+    *("str", "tuple", "type", "zip"),
+)
+
+LOADED_SCRIPTS_MAX = 16
+
 _STEPS = frozenset({"agent", "command", "workflow", "ask", "sleep", "apply_patch"})
 _NOTES = frozenset({"phase", "log"})
 
 _LINE_END = re.compile(r"\r\n?")
 _IMPORT = re.compile(r"^([ \t]*)from[ \t]+sidestep[ \t]+import[ \t]*(\([^)]*\)|[^\n#;]+)", re.MULTILINE)
 _SEPARATOR = re.compile(r"[ \t]*;?[ \t]*")
+_QUOTES = '"""'
+# How statements of the prelude's modules begin that the sandbox has no use for.
+_FOR_TOOLS = ("from __future__ ", "from sidestep.", "if TYPE_CHECKING:")
 _COMMENT = re.compile(r"#[^\n]*")
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Value, frozen=True):
     """Why a source cannot be run; `line` is 1-based."""
 
     message: str
     line: int
 
 
-@dataclass(frozen=True)
-class _Edit:
+class _Edit(Value, frozen=True):
     """Replace `deleted` characters at `start` (0-based, in the author's line) by `inserted`, which has no line end."""
 
     start: int
@@ -63,13 +74,12 @@ class _Edit:
     inserted: str
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Value, frozen=True):
     """
     A script as it is fed.
 
     Attributes:
-        source: Text for the sandbox; its last expression statement gives None, so no value of the script's crosses.
+        source: Text for the sandbox; ends with a line end.
         lines: The author's lines, without line ends.
     """
 
@@ -90,8 +100,13 @@ class Loaded:
         return column - moved
 
 
+@lru_cache(LOADED_SCRIPTS_MAX)
 def load(source: str) -> Loaded | Problem:
-    """Prepare an author's source; line ends become line feeds, as Python itself reads them."""
+    """
+    Prepare an author's source; line ends become line feeds, as Python itself reads them.
+
+    The latest ones are remembered by their whole text: a script that was started is often started or resumed again.
+    """
     source = _LINE_END.sub("\n", source.removeprefix("\ufeff"))
     try:
         tree = parse_module(source)
@@ -114,7 +129,7 @@ def _edited(lines: list[str], edits: dict[int, list[_Edit]]) -> Loaded:
         for edit in reversed(changes):
             text = text[: edit.start] + edit.inserted + text[edit.start + edit.deleted :]
         fed[number - 1] = text
-    return Loaded("\n".join(fed) + "\nNone\n", tuple(lines), edits)
+    return Loaded("\n".join(fed) + "\n", tuple(lines), edits)
 
 
 class _Editor:
@@ -261,7 +276,7 @@ def _load_unparsed(source: str) -> Loaded | Problem:
     fed = _IMPORT.sub(bind, source)
     if problems:
         return problems[0]
-    return Loaded(fed + "\nNone\n", tuple(source.split("\n")))
+    return Loaded(fed + "\n", tuple(source.split("\n")))
 
 
 @cache
@@ -271,25 +286,33 @@ def prelude_source() -> str:
 
     The builtins it uses become parameters of the function around it, bound when it is fed, before the script is.
     """
-    body: list[ast.stmt] = []
+    lines: list[str] = []
     for module in MODULES:
-        text = resources.files("sidestep.runtime.prelude").joinpath(f"{module}.py").read_text("utf-8")
-        body.extend(statement for statement in parse_module(text).body if not _is_for_tools(statement))
-    names = {node.id for statement in body for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    parameters = ["host", "waiting_host", "limits", *[f"{name}={name}" for name in sorted(names & set(dir(builtins)))]]
+        # Not through importlib.resources, which takes longer to import than all of this to read.
+        lines += _fed_lines((Path(__file__).parent / "prelude" / f"{module}.py").read_text("utf-8"))
+    parameters = ", ".join(["host", "waiting_host", "limits", *[f"{name}={name}" for name in PRELUDE_BUILTINS]])
     functions = ", ".join(f'"{name}": {name}' for name in (*PRIMITIVES, *INTERNALS))
-    factory = parse_module(f"def {FACTORY}({', '.join(parameters)}):\n    return {{{functions}}}")
-    function = factory.body[0]
-    assert isinstance(function, ast.FunctionDef), "the factory is a function"
-    function.body[:0] = body
+    factory = [f"def {FACTORY}({parameters}):", *lines, f"    return {{{functions}}}"]
     call = f"{PRELUDE} = {FACTORY}({HOST}, {WAITING_HOST}, {LIMITS})\n{FACTORY} = {LIMITS} = None\n"
-    return f"{ast.unparse(factory)}\n{call}"
+    return "\n".join([*factory, call])
 
 
-def _is_for_tools(statement: ast.stmt) -> bool:
-    """True for what only people, type checkers and linters need: docstrings, imports among the modules, annotations."""
-    if isinstance(statement, ast.ImportFrom):
-        return statement.module == "__future__" or (statement.module or "").startswith("sidestep.")
-    if isinstance(statement, ast.If):
-        return True
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _fed_lines(text: str) -> Iterator[str]:
+    """
+    A module's lines one level deeper, without what only people, type checkers and linters need.
+
+    Line by line, since the modules are formatted: no other texts over several lines, and nothing on a line with another
+    statement. Rejected: doing it with `ast`, 20 times the time, for which the first run of a process waits.
+    """
+    is_fed = is_docstring = False
+    for line in text.split("\n"):
+        bare = line.strip()
+        if is_docstring or bare.startswith(_QUOTES):
+            is_docstring = not (bare.endswith(_QUOTES) and (is_docstring or len(bare) > len(_QUOTES)))
+            continue
+        if not bare or bare.startswith("#"):
+            continue
+        if line[0] not in " )":
+            is_fed = not line.startswith(_FOR_TOOLS)
+        if is_fed:
+            yield f"    {line}"

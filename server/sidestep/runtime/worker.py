@@ -11,6 +11,7 @@ Invariant: calls are reported in call order; ids of calls are this module's own,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_monty import (
@@ -31,14 +32,15 @@ from sidestep.runtime.bridge import (
     NOTES,
     PARK,
     STEP_ID_CHARS_MAX,
-    STEPS,
     crossable,
     read_call,
+    read_group,
     write_answer,
 )
 from sidestep.runtime.failures import Failures
 from sidestep.runtime.loader import HOST, LIMITS, PRELUDE, WAITING_HOST, Loaded, load, prelude_source
 from sidestep.runtime.printed import PrintedLines
+from sidestep.runtime.step_group import AnswersTooBig, StepGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +57,8 @@ OS_POLICY: OSPolicy = {"datetime": "call_host", "random_start": "call_host", "sl
 # Frames carry the number of the feed; the prelude is feed 0.
 _SCRIPT_FRAME = "<python-input-1>"
 _ARGS = "__sidestep_args__"
-_MAIN = f'await {PRELUDE}["run_main"](main, {_ARGS})'
+# Stands below the script, so that both are read in one crossing.
+_MAIN = f'await {PRELUDE}["run_main"](main, {_ARGS})\n'
 
 # A turn's calls, all its questions, and its length with the host's share: a loop around `phase(...)` has an end, too.
 _CALLS_PER_TURN_MAX = 50_000
@@ -65,6 +68,16 @@ _TURN_FACTOR_MAX = 10
 
 class _Over(Exception):
     """A limit of the turn that the sandbox itself does not keep was hit."""
+
+
+@dataclass(frozen=True)
+class _Awaited:
+    """A call that was not answered yet: the sandbox's id of it, its line, and whom it was made together with."""
+
+    sandbox_id: int
+    line: int | None
+    group: StepGroup | None = None
+    position: int = 0
 
 
 def resource_limits(settings: Settings) -> ResourceLimits:
@@ -111,16 +124,15 @@ class ScriptWorker:
         self._monotonic = monotonic
         self._printed = PrintedLines(settings.sandbox_printed_bytes_max)
         self._call_bytes_max = max(settings.step_input_bytes_max, 2 * settings.log_bytes_max) + FRAME_BYTES_MAX
-        self._loaded = Loaded("None", ("",))
+        self._loaded = Loaded("", ("",))
         self._failures = self._failures_of(self._loaded)
-        self._script_is_read = False
         self._is_gone = False
         self._calls: list[Call] = []
         self._call_bytes = 0
         self._turn_until = 0.0
         self._blocked: FutureSnapshot | FunctionSnapshot | None = None
-        # Our id of an awaited call -> (the sandbox's, line of the call).
-        self._pending: dict[int, tuple[int, int | None]] = {}
+        # By our id of the call.
+        self._pending: dict[int, _Awaited] = {}
         self._last_id = 0
 
     @property
@@ -139,20 +151,42 @@ class ScriptWorker:
             loaded.source.encode()
         except UnicodeEncodeError:
             return self._ended(self._failures.script("the source is not Unicode text: it holds half a character"))
-        return self._turn(lambda: self._feed(loaded.source))
+        code, inputs = loaded.source + _MAIN, {_ARGS: crossable(self._program.args_json)}
+        return self._turn(lambda: self._session.feed_start(code, inputs=inputs, print_callback=self._take_printed))
+
+    def keep(self, settled: Settled) -> bool:
+        """
+        Take an answer after which the script still waits for others; False when it is `settle` that must take it.
+
+        Needs no turn: the worker process hears nothing of it.
+        """
+        awaited = self._pending[settled.call_id]
+        if awaited.group is None or not awaited.group.waits_after(awaited.position, settled):
+            return False
+        del self._pending[settled.call_id]
+        self._remember(settled, awaited)
+        awaited.group.take(awaited.position, settled)
+        return True
 
     def settle(self, settled: Settled) -> Turn:
-        """Deliver one completion and run until the script blocks or ends."""
+        """Deliver one completion that `keep` did not take, and run until the script blocks or ends."""
         blocked, self._blocked = self._blocked, None
         assert blocked is not None, "only a blocked script takes a completion"
         assert settled.call_id in self._pending, "a call is settled once"
-        sandbox_id, line = self._pending.pop(settled.call_id)
+        awaited = self._pending.pop(settled.call_id)
+        self._remember(settled, awaited)
+
+        def resume() -> Snapshot:
+            answer = write_answer(settled) if awaited.group is None else awaited.group.take(awaited.position, settled)
+            if isinstance(blocked, FunctionSnapshot):
+                return blocked.resume({"return_value": answer})
+            return blocked.resume({awaited.sandbox_id: {"return_value": answer}})
+
+        return self._turn(resume)
+
+    def _remember(self, settled: Settled, awaited: _Awaited) -> None:
         if settled.error is not None:
-            self._failures.remember(settled.error, line)
-        answer = write_answer(settled)
-        if isinstance(blocked, FunctionSnapshot):
-            return self._turn(lambda: blocked.resume({"return_value": answer}))
-        return self._turn(lambda: blocked.resume({sandbox_id: {"return_value": answer}}))
+            self._failures.remember(settled.error, awaited.line)
 
     def _turn(self, resume: Callable[[], Snapshot]) -> Turn:
         self._calls, self._call_bytes = [], 0
@@ -163,23 +197,18 @@ class ScriptWorker:
                 if snapshot is self._blocked:
                     return Turn(tuple(self._calls))
                 if isinstance(snapshot, MontyComplete):
-                    if self._script_is_read:
-                        return self._returned(snapshot.output)
-                    self._script_is_read = True
-                    snapshot = self._feed(_MAIN, {_ARGS: crossable(self._program.args_json)})
-                else:
-                    snapshot = self._answer(snapshot)
+                    return self._returned(snapshot.output)
+                snapshot = self._answer(snapshot)
         except MontyError as error:
             # A worker that cannot allocate ends itself, which arrives as a MemoryError, too.
             self._is_gone = isinstance(error, MontyCrashedError) or isinstance(error.exception(), MemoryError)
             return self._ended(self._failures.of(error))
         except _Over as over:
             return self._ended(self._failures.limit(str(over)))
+        except AnswersTooBig:
+            return self._ended(self._failures.too_big(None))
         self._blocked = snapshot
         return Turn(tuple(self._calls))
-
-    def _feed(self, code: str, inputs: dict[str, Any] | None = None) -> Snapshot:
-        return self._session.feed_start(code, inputs=inputs, print_callback=self._take_printed)
 
     def _answer(self, snapshot: FunctionSnapshot | NameLookupSnapshot) -> Snapshot:
         if self._monotonic() > self._turn_until:
@@ -199,30 +228,42 @@ class ScriptWorker:
         return self._take_call(snapshot)
 
     def _take_call(self, snapshot: FunctionSnapshot) -> Snapshot:
-        try:
-            call = read_call(snapshot.args, self._call_bytes_max)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            # The script called the host by itself, with values that cannot leave the sandbox.
-            call = f"that is no call: {error}"
-        if isinstance(call, str):
-            return snapshot.resume({"exc_type": "ValueError", "message": call})
-        if call.name == PARK:
+        called = self._read_calls(snapshot)
+        if isinstance(called, str):
+            return snapshot.resume({"exc_type": "ValueError", "message": called})
+        calls, group = called
+        if calls[0].name == PARK:
             return snapshot.resume({"future": ...})
-        self._call_bytes += len(snapshot.args[0])
-        if len(self._calls) >= _CALLS_PER_TURN_MAX or self._call_bytes > _CALL_BYTES_PER_TURN_MAX:
+        self._call_bytes += sum(len(text) for text in snapshot.args)
+        if len(self._calls) + len(calls) > _CALLS_PER_TURN_MAX or self._call_bytes > _CALL_BYTES_PER_TURN_MAX:
             raise _Over(f"the script called phase, log or steps {len(self._calls)} times without waiting for a step")
-        if call.name in NOTES:
-            self._calls.append(call)
+        if calls[0].name in NOTES:
+            self._calls += calls
             return snapshot.resume({"return_value": None})
-        assert call.name in STEPS, "a call is a note or a step"
-        self._last_id += 1
-        self._pending[self._last_id] = (snapshot.call_id, call.line)
-        self._calls.append(Call(self._last_id, call.name, call.payload, line=call.line, scopes=call.scopes))
+        for position, call in enumerate(calls):
+            self._last_id += 1
+            self._pending[self._last_id] = _Awaited(snapshot.call_id, call.line, group, position)
+            self._calls.append(Call(self._last_id, call.name, call.payload, line=call.line, scopes=call.scopes))
         if snapshot.function_name == WAITING_HOST:
             # Nothing else of the script can run: the call is left unanswered, which saves a round trip.
             self._blocked = snapshot
             return snapshot
         return snapshot.resume({"future": ...})
+
+    def _read_calls(self, snapshot: FunctionSnapshot) -> tuple[list[Call], StepGroup | None] | str:
+        """The call that was made, or those that were made together, with their group; a text says why it is none."""
+        try:
+            if len(snapshot.args) < 2:
+                call = read_call(snapshot.args, self._call_bytes_max)
+                return call if isinstance(call, str) else ([call], None)
+            group = read_group(snapshot.args, self._call_bytes_max)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            # The script called the host by itself, with values that cannot leave the sandbox.
+            return f"that is no call: {error}"
+        if isinstance(group, str):
+            return group
+        calls, fails = group
+        return calls, StepGroup(fails, self._settings.sandbox_memory_bytes_max)
 
     def _take_printed(self, stream: str, text: str) -> None:
         self._calls += self._printed.take(stream, text)

@@ -88,14 +88,13 @@ class Writer:
         return await answer
 
     def submit_lazily(self, apply: Apply) -> asyncio.Future[Any]:
-        """Apply a write with the next durable one, or by itself a little later; nobody has to look at the answer."""
+        """Apply a write with the next durable one, or by itself a little later."""
         self._require_running()
         if not self._lazy:
             self._lazy_until = self._loop.time() + self._lazy_write_s
             if self._lazy_timer is None:
                 self._lazy_timer = self._loop.call_at(self._lazy_until, self._send_overdue)
         answer: asyncio.Future[Any] = self._loop.create_future()
-        answer.add_done_callback(_seen)
         self._lazy.append(Job(apply, answer))
         if len(self._lazy) >= _LAZY_JOBS_MAX:
             self._send_lazy()
@@ -148,9 +147,3 @@ class Writer:
         if delivery.settled:
             away = (each.error for each in delivery.settled if isinstance(each.error, StoreUnavailable))
             self._tell_availability(next(away, None))
-
-
-def _seen(answer: asyncio.Future[Any]) -> None:
-    """An error that nobody looks at is no fault of the program's."""
-    if not answer.cancelled():
-        answer.exception()

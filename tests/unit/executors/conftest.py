@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,6 @@ class Commands:
             kind="command",
             input={"argv": argv, **options},
             folder=str(self.folder),
-            task_id="task_a",
             attempt=1,
             require_claim=self.require_claim,
             emit=self.emit,
@@ -104,10 +104,22 @@ class Lifeline:
             line += piece
         return line.decode().strip()
 
-    async def end(self) -> None:
-        """Wait until no process holds the pipe any more."""
-        while await self._read():
-            pass
+    def line_now(self) -> str:
+        """As `line`, and nothing else runs meanwhile."""
+        line = b""
+        while not line.endswith(b"\n"):
+            select.select([self._fd], [], [])
+            piece = os.read(self._fd, 1)
+            assert piece, f"every holder died after {line!r}"
+            line += piece
+        return line.decode().strip()
+
+    async def end(self) -> str:
+        """Wait until no process holds the pipe any more; returns what was still written."""
+        rest = b""
+        while piece := await self._read():
+            rest += piece
+        return rest.decode()
 
     async def _read(self) -> bytes:
         loop = asyncio.get_running_loop()

@@ -135,7 +135,6 @@ class Isolation:
             kind="apply_patch",
             input={"patch": patch, **options},
             folder=str(self.folder),
-            task_id="task_a",
             attempt=1,
             require_claim=self.require_claim,
             emit=lambda stream, data: None,

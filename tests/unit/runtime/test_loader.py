@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
+from pathlib import Path
 
 import pytest
 
-from sidestep.runtime.loader import PRELUDE, Loaded, Problem, load, prelude_source
+from sidestep.runtime import loader
+from sidestep.runtime.loader import (
+    LOADED_SCRIPTS_MAX,
+    PRELUDE,
+    PRELUDE_BUILTINS,
+    Loaded,
+    Problem,
+    load,
+    prelude_source,
+)
+from sidestep.runtime.prelude import MODULES
 
 
 def fed(source: str) -> str:
     loaded = load(source)
     assert isinstance(loaded, Loaded)
-    assert loaded.source.endswith("\nNone\n")
-    return loaded.source.removesuffix("\nNone\n")
+    assert loaded.source.endswith("\n")
+    return loaded.source.removesuffix("\n")
 
 
 def problem(source: str) -> Problem:
@@ -131,6 +143,46 @@ def test_the_modules_of_the_prelude_define_no_name_twice():
         node.name for node in factory.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     ]
     assert len(names) == len(set(names))
+
+
+def test_the_prelude_is_fed_as_it_was_written_and_without_what_is_for_tools():
+    """It is put together line by line; here the same by Python's own parser."""
+    expected: list[ast.stmt] = []
+    for module in MODULES:
+        text = (Path(loader.__file__).parent / "prelude" / f"{module}.py").read_text("utf-8")
+        expected += [_Undocumented().visit(each) for each in ast.parse(text).body if not _is_for_tools(each)]
+    factory = ast.parse(prelude_source()).body[0]
+    assert isinstance(factory, ast.FunctionDef)
+    assert [ast.dump(each) for each in factory.body[:-1]] == [ast.dump(each) for each in expected]
+    used = {node.id for each in expected for node in ast.walk(each) if isinstance(node, ast.Name)}
+    assert used & set(dir(builtins)) == set(PRELUDE_BUILTINS)
+
+
+def _is_for_tools(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module == "__future__" or (statement.module or "").startswith("sidestep.")
+    if isinstance(statement, ast.If):
+        return ast.unparse(statement.test) == "TYPE_CHECKING"
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+class _Undocumented(ast.NodeTransformer):
+    """Takes docstrings out."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+        return node
+
+
+def test_a_script_is_loaded_once_and_a_changed_one_anew():
+    source = "import asyncio\nasync def main(): ...  # kept"
+    assert load(source) is load(source)
+    assert fed(source) != fed(source.replace("kept", "gone"))
+    for number in range(2 * LOADED_SCRIPTS_MAX):
+        load(f"x = {number}")
+    assert load.cache_info().currsize == LOADED_SCRIPTS_MAX
 
 
 @pytest.mark.slow

@@ -46,17 +46,18 @@ LEAVING = "left = 1\nfrom sidestep import command\ndef main():\n    global ONE\n
 
 
 class Prelude:
-    """Counts the workers that were fed the prelude; the feeding is the real one."""
+    """Counts the workers that were given the prelude; the giving is the real one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fed: list[int] = []
-        self._feed = worker.feed_prelude
-        monkeypatch.setattr(worker, "feed_prelude", self._count)
+        give = MontySandbox.give_prelude
 
-    def _count(self, session: MontySession, settings: Settings) -> None:
-        self._feed(session, settings)
-        assert session.worker_pid is not None
-        self.fed.append(session.worker_pid)
+        def counting(made: MontySandbox, session: MontySession) -> None:
+            give(made, session)
+            assert session.worker_pid is not None
+            self.fed.append(session.worker_pid)
+
+        monkeypatch.setattr(MontySandbox, "give_prelude", counting)
 
     async def was_fed_to(self, count: int) -> None:
         await until(lambda: len(self.fed) >= count)
@@ -102,7 +103,7 @@ class Refusal:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, session: MontySession, settings: Settings) -> None:
+    def __call__(self, session: MontySession) -> None:
         self.count += 1
         raise OSError("no more processes")
 
@@ -218,11 +219,11 @@ async def test_a_spare_that_died_and_has_no_successor_fails_the_run_with_the_rea
 async def test_a_spare_that_could_not_be_made_is_tried_again_by_the_run_that_takes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    feed, refusal = worker.feed_prelude, Refusal()
+    refusal = Refusal()
     async with sandbox() as made:
         session = await made.open(program(ONE))
         await session.start()
-        monkeypatch.setattr(worker, "feed_prelude", refusal)
+        monkeypatch.setattr(made, "give_prelude", refusal)
         await session.close()
         await until(lambda: refusal.count == 1)
         broken = await made.open(program(ONE))
@@ -233,8 +234,26 @@ async def test_a_spare_that_could_not_be_made_is_tried_again_by_the_run_that_tak
         assert refusal.count == 2
         await broken.close()
         await until(lambda: refusal.count == 3)
-        monkeypatch.setattr(worker, "feed_prelude", feed)
+        monkeypatch.undo()
         assert (await conducted(made, ONE)).value == 1
+
+
+async def test_the_prelude_is_fed_once_and_every_later_worker_begins_where_that_one_stood(
+    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That nothing tells those from the first is what the other tests here show: their runs have such a worker."""
+    feed, fed = worker.feed_prelude, list[None]()
+
+    def counting(session: MontySession, settings: Settings) -> None:
+        fed.append(None)
+        feed(session, settings)
+
+    monkeypatch.setattr(worker, "feed_prelude", counting)
+    async with sandbox() as made:
+        for count in (2, 3, 4):
+            assert (await conducted(made, ONE)).value == 1
+            await prelude.was_fed_to(count)
+    assert len(fed) == 1
 
 
 async def test_a_sandbox_closes_while_its_spare_is_made_or_waits(prelude: Prelude) -> None:

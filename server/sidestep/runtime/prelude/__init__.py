@@ -16,7 +16,7 @@ from __future__ import annotations
 PRELUDE_VERSION = "1"
 
 # In the order they are fed; a later one uses the names of the earlier ones.
-MODULES = ("checks", "scopes", "steps", "fan")
+MODULES = ("checks", "scopes", "asking", "steps", "fan")
 
 # What scripts may import from sidestep.
 PRIMITIVES = (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
+from sidestep.runtime.prelude.asking import as_error, perform_together, take_steps
 from sidestep.runtime.prelude.checks import (
     expect_choice,
     expect_limit,
@@ -14,16 +14,12 @@ from sidestep.runtime.prelude.checks import (
     kind_of,
     know_options,
 )
-from sidestep.runtime.prelude.scopes import current, enter, state, stop_if_aborted
-from sidestep.runtime.prelude.steps import as_error
+from sidestep.runtime.prelude.scopes import abort, current, enter, open_scope, state, stop_if_aborted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sidestep.runtime.prelude.scopes import Chain
-
-    # Parameters of the function these modules become the body of; `loader.PreludeLimits` describes the limits.
-    def host(text: str) -> Any: ...
 
 
 def parallel(tasks: Any, *, limit: Any = None, on_error: Any = "raise", **options: Any) -> Awaitable[Any]:
@@ -48,8 +44,14 @@ def parallel(tasks: Any, *, limit: Any = None, on_error: Any = "raise", **option
                 "give it the call itself, without await, e.g. parallel([f(1), f(2)])"
             )
 
+    created = state["scope"]
+
     async def in_the_shape_given() -> Any:
-        results = await _Fan(lambda position: items[position], len(items), limit, on_error).run()
+        steps = take_steps(items) if items and (limit is None or limit >= len(items)) else None
+        if steps is not None:
+            results = await perform_together(steps, on_error, created)
+        else:
+            results = await _Fan(lambda position: items[position], len(items), limit, on_error, created).run()
         if keys is None:
             return results
         return dict(zip(keys, results, strict=True))
@@ -78,7 +80,7 @@ def pipeline(items: Any, *stages: Any, limit: Any = None, on_error: Any = "raise
                 value = await value
         return value
 
-    return _Fan(through, len(values), limit, on_error).run()
+    return _Fan(through, len(values), limit, on_error, state["scope"]).run()
 
 
 class _Fan:
@@ -88,7 +90,9 @@ class _Fan:
     Workers take the next item when they are free: a sliding window, and nothing starts after the first failure.
     """
 
-    def __init__(self, item: Callable[[int], Any], width: int, limit: int | None, on_error: str) -> None:
+    def __init__(
+        self, item: Callable[[int], Any], width: int, limit: int | None, on_error: str, created: Chain | None
+    ) -> None:
         self.item = item
         self.width = width
         self.workers = width if limit is None else min(limit, width)
@@ -96,15 +100,14 @@ class _Fan:
         self.taken = 0
         self.results: list[Any] = [None] * width
         self.failed: Any = None
-        self.created = state["scope"]
+        self.created = created
         self.scope = 0
         self.chain: Chain = ()
 
     async def run(self) -> list[Any]:
         parent = current(self.created)
         await stop_if_aborted(parent, None)
-        state["scopes"] += 1
-        self.scope = state["scopes"]
+        self.scope = open_scope()
         self.chain = (*parent, self.scope)
         workers = asyncio.gather(*[self.work() for _ in range(self.workers)])
         state["scope"] = None
@@ -133,9 +136,5 @@ class _Fan:
                     continue
                 if self.failed is None:
                     self.failed = attempt
-                    self.abort()
+                    abort(self.scope)
                 raise
-
-    def abort(self) -> None:
-        state["aborted"].add(self.scope)
-        host(json.dumps({"call": "abort", "payload": {"scope": self.scope}, "line": None, "scopes": []}))

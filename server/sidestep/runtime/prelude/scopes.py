@@ -45,6 +45,17 @@ def current(created: Chain | None) -> Chain:
     return created if created is not None else ()
 
 
+def open_scope() -> int:
+    state["scopes"] += 1
+    return state["scopes"]
+
+
+def abort(scope: int) -> None:
+    """A `parallel` has failed: its scope may ask for nothing more, and what it has asked for is to be stopped."""
+    state["aborted"].add(scope)
+    host(json.dumps({"call": "abort", "payload": {"scope": scope}, "line": None, "scopes": []}))
+
+
 async def stop_if_aborted(chain: Chain, step_id: str | None) -> None:
     """A `parallel` this stands in has failed: whatever it asks for now is refused."""
     for scope in chain:

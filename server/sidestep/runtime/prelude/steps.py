@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
+from sidestep.runtime.prelude.asking import make_step
 from sidestep.runtime.prelude.checks import (
     expect_choice,
     expect_flag,
@@ -19,23 +19,18 @@ from sidestep.runtime.prelude.checks import (
     know_options,
     not_json,
 )
-from sidestep.runtime.prelude.scopes import current, state, stop_if_aborted
+from sidestep.runtime.prelude.scopes import state
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sidestep.runtime.prelude.scopes import Chain
-
     # Parameters of the function these modules become the body of; `loader.PreludeLimits` describes the limits.
     def host(text: str) -> Any: ...
-    def waiting_host(text: str) -> str: ...
 
     limits: dict[str, int] = {}
 
 # What the loader wraps a step's id in, to tell the line of the call: (_LINE_MARK, line, id).
 _LINE_MARK = "\0line"
-
-_FAILURE = re.compile(r'(script|step|validation|timeout|infrastructure|limit) in step ("(?:[^"\\]|\\.)*"): ')
 
 
 def command(
@@ -191,14 +186,6 @@ def _subject(primitive: str, name: str, given: Any, named: dict[str, Any]) -> An
     raise TypeError(f"{primitive}() takes one {name} and named values, not {len(given)} values without a name")
 
 
-def failure(error: Any) -> dict[str, Any]:
-    text = str(error)
-    found = _FAILURE.match(text)
-    if found is None:
-        return {"step": None, "code": "script", "message": f"{type(error).__name__}: {text}"}
-    return {"step": json.loads(found.group(2)), "code": found.group(1), "message": text[found.end() :]}
-
-
 def at(line: int, primitive: Callable[..., Any]) -> Callable[..., Any]:
     """What the loader puts around the names `phase` and `log`, to tell the line of their call."""
     state["line"] = line
@@ -246,7 +233,7 @@ def _step(
     if on_error != "raise":
         payload["on_error"] = on_error
     text = _sized(name, payload, limits["step_bytes"])
-    return _perform(name, step_id, text, line, on_error, state["scope"])
+    return make_step(name, step_id, text, line, on_error, state["scope"])
 
 
 def _check_step(name: str, id: Any, options: dict[str, Any]) -> tuple[str, int | None]:
@@ -269,42 +256,6 @@ def _check_step(name: str, id: Any, options: dict[str, Any]) -> tuple[str, int |
     return id, line  # pyright: ignore[reportUnknownVariableType]
 
 
-async def _perform(name: str, step_id: str, text: str, line: int | None, on_error: str, created: Chain | None) -> Any:
-    chain = current(created)
-    try:
-        await stop_if_aborted(chain, step_id)
-    except RuntimeError as error:
-        if on_error == "return":
-            return as_error(error)
-        raise
-    call = f'"{name}","line":' + json.dumps(line) + ',"scopes":' + json.dumps(list(chain))
-    asked = '{"call":' + call + ',"payload":' + text + "}"
-    if state["gathers"] == 0:
-        text = waiting_host(asked)
-    else:
-        state["scope"] = None
-        text = await host(asked)
-        state["scope"] = chain
-    answer = _read_answer(step_id, text)
-    if "error" not in answer:
-        return answer["value"]
-    if on_error == "return":
-        return {"error": answer["error"]}
-    if answer["error"]["code"] == "timeout":
-        raise TimeoutError(answer["text"])
-    raise RuntimeError(answer["text"])
-
-
-def _read_answer(step_id: str, text: str) -> dict[str, Any]:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        # Nested deeper than the sandbox's reader goes.
-        message = f"the output cannot be given to the script: {error}"
-        text = f"validation in step {json.dumps(step_id, ensure_ascii=False)}: {message}"
-        return {"error": {"code": "validation", "message": message, "stepId": step_id}, "text": text}
-
-
 def _sized(name: str, value: dict[str, Any], bytes_max: int) -> str:
     text = json.dumps(value, ensure_ascii=False)
     size = len(text.encode())
@@ -319,8 +270,3 @@ def _note(name: str, payload: dict[str, Any]) -> None:
     if problem is not None:
         raise TypeError(f"{name}(): {problem}")
     host(_sized(name, {"call": name, "payload": payload, "line": line, "scopes": []}, limits["note_bytes"]))
-
-
-def as_error(error: Any) -> dict[str, Any]:
-    found = failure(error)
-    return {"error": {"code": found["code"], "message": found["message"], "stepId": found["step"]}}

@@ -1,0 +1,105 @@
+"""
+Threads that work for the event loop: any free one takes the next call.
+
+A turn of the sandbox costs a hand-over to such a thread and one back, which is why this is not `ThreadPoolExecutor`:
+that one keeps a lock and a condition for each call and chains two futures, at twice the processor time.
+
+Invariant: a call that was withdrawn never runs, and one that runs is never withdrawn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class ThreadedCall(Generic[T]):
+    """A call on its way to a thread, or in one; await `answer` for what it brings. Made by `CallThreads`."""
+
+    def __init__(self, work: Callable[[], T], ended: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[T] = self._loop.create_future()
+        self._work = work
+        self._ended = ended
+        # Whoever empties it decides what becomes of the call; `pop` is atomic.
+        self._undecided = [None]
+
+    def withdraw(self) -> None:
+        """Cancel the answer, unless a thread has begun."""
+        if self._decide():
+            self.answer.cancel()
+            self._ended()
+
+    def run(self) -> None:
+        """Called in a thread."""
+        if not self._decide():
+            return
+        try:
+            settle = partial(self._settle, self._work())
+        except BaseException as error:
+            # Raised where the answer is awaited: whatever it is, it must not end the thread.
+            settle = partial(self._fail, error)
+        try:
+            self._loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            # The loop is closed, and nobody waits any more.
+            return
+
+    def _decide(self) -> bool:
+        try:
+            self._undecided.pop()
+        except IndexError:
+            return False
+        return True
+
+    def _settle(self, value: T) -> None:
+        self._ended()
+        if not self.answer.done():
+            self.answer.set_result(value)
+
+    def _fail(self, error: BaseException) -> None:
+        self._ended()
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class CallThreads:
+    """At most `threads_max` daemon threads, one more whenever all are busy. Used on the event loop only."""
+
+    def __init__(self, threads_max: int, name: str) -> None:
+        self._threads_max = threads_max
+        self._name = name
+        self._queue: queue.SimpleQueue[ThreadedCall[Any] | None] = queue.SimpleQueue()
+        self._threads = 0
+        self._under_way = 0
+
+    def submit(self, work: Callable[[], T]) -> ThreadedCall[T]:
+        call = ThreadedCall(work, self._ended)
+        self._under_way += 1
+        if self._under_way > self._threads < self._threads_max:
+            self._threads += 1
+            threading.Thread(target=self._serve, name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._queue.put(call)
+        return call
+
+    def stop(self) -> None:
+        """Let the threads end once what was submitted is done."""
+        for _ in range(self._threads):
+            self._queue.put(None)
+
+    def _serve(self) -> None:
+        while (call := self._queue.get()) is not None:
+            call.run()
+            # Or the last one's work would live on until the next comes.
+            del call
+
+    def _ended(self) -> None:
+        self._under_way -= 1
