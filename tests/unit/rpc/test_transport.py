@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -128,9 +127,9 @@ async def test_output_that_is_pushed_out_leaves_the_order_of_the_rest() -> None:
 async def test_the_limit_is_beyond_the_message_being_written() -> None:
     out = Outgoing(queue_bytes_max=1000)
     out.writer.start(asyncio.get_running_loop())
-    # Larger than the pipe and the limit: the thread sits in `write` with it.
+    # Larger than the pipe and the limit: the thread sits in `write` with it, as soon as it has taken it.
     out.writer.offer(b"x" * 1_000_000, Lane.MUST)
-    await asyncio.to_thread(select.select, [out.read_end], [], [], PATIENCE_S)
+    await out.writer.room()
     assert out.writer.queued_bytes == 0
     assert out.writer.offer(b"y" * 900, Lane.DROPPABLE)
     assert not out.writer.offer(b"z" * 900, Lane.DROPPABLE)
