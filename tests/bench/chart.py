@@ -1,7 +1,8 @@
 """
 The chart of what a durable step costs by the number of steps: SVG text, made from the raw results alone.
 
-Colours come from a style sheet inside, with a second set for a dark background. Each line has its name at its end.
+Colours come from a style sheet inside, with a second set for a dark background. Each line has its name at its end, and
+ours are told apart from the others, and from each other, without colours, too: one is thick, one is dashed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from tests.bench.engine_environments import SERVICE, STDIO
 from tests.bench.report_words import ENGINE_WORDS
 from tests.bench.results import relative
 
@@ -21,9 +23,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 176, 56, 52
 _NAME_GAP = 17
 _LIGHT = {
     "sidestep": "#0b6bcb",
-    "sidestep-stdio": "#5b9bd5",
+    "sidestep-stdio": "#2f74b5",
     "dbos": "#b3541e",
-    "langgraph": "#2b8a3e",
+    "langgraph": "#237a36",
     "restate": "#8e44ad",
 }
 _DARK = {
@@ -127,6 +129,7 @@ def _style(engines: list[str]) -> str:
         "<style>"
         "text{font:13px system-ui,sans-serif}.title{font-size:16px;font-weight:600}.small{font-size:12px}"
         ".end{text-anchor:end}.middle{text-anchor:middle}.line{fill:none;stroke-width:2}"
+        f".{SERVICE}.line{{stroke-width:4}}.{STDIO}.line{{stroke-width:3;stroke-dasharray:8 4}}"
         ".paper{fill:#ffffff}.title{fill:#1b1f24}.small{fill:#57606a}"
         ".grid{stroke:#d8dee4}.floor{stroke:#57606a;stroke-dasharray:4 3}"
         f"{colours(_LIGHT)}"

@@ -29,6 +29,7 @@ from tests.bench.workload import FLOOR, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.bench.engine_environments import EngineProgram
@@ -47,7 +48,7 @@ _FILL_S_MAX = 300.0
 
 
 NAMES = (
-    *("sequential", "fanOut", "concurrent", "start", "cancel", "syncs", "storage", "memory"),
+    *("sequential", "fanOut", "concurrent", "start", "cancel", "syncs", "storageAndMemory"),
     *("kill", "listing", "waiting"),
 )
 
@@ -72,7 +73,7 @@ class Comparison:
                 NAMES,
                 (
                     *(self._sequential, self._fan_out, self._concurrent, self._start, self._cancel, self._syncs),
-                    *(self._storage, self._peak_memory, self._kill, self._listing, self._waiting),
+                    *(self._storage, self._kill, self._listing, self._waiting),
                 ),
                 strict=True,
             )
@@ -90,12 +91,12 @@ class Comparison:
             found |= self._process(name).ask("versions", ORDER_S_MAX)
         return found
 
-    def measure(self, wanted: str, say: Callable[[str], None]) -> None:
-        """Everything whose name has `wanted` in it."""
+    def measure(self, wanted: str, around: Callable[[str], AbstractContextManager[None]]) -> None:
+        """Everything whose name has `wanted` in it; `around` each."""
         for name, measure in self._measures.items():
             if wanted in name:
-                say(name)
-                measure()
+                with around(name):
+                    measure()
 
     # What runs in processes that stay.
 
@@ -153,7 +154,7 @@ class Comparison:
             else:
                 workload.add(engine, max(answered, stopped) - asked)
 
-        self._rounds(workload, self._plan.cancel_rounds, ask)
+        self._rounds(workload, self._plan.cancel_rounds, ask, with_floor=True)
 
     def _syncs(self) -> None:
         """How often a step waits for the disk; counted where strace is."""
@@ -172,32 +173,20 @@ class Comparison:
         self._rounds(workload, self._plan.storage_rounds if strace else 0, ask)
 
     def _storage(self) -> None:
-        """What a step takes on disk."""
-        workload = Workload("storage", _STEPS, "bytes")
-
-        def ask(engine: str) -> None:
-            process = self._process(engine)
-            process.ask("sequential", ORDER_S_MAX, count=1)
-            before = stored_bytes(process.folder)
-            process.ask("sequential", ORDER_S_MAX, count=_STEPS)
-            grown = stored_bytes(process.folder) - before
-            if grown > 0:
-                workload.add(engine, grown / _STEPS)
-            else:
-                workload.stopped[engine] = "its files are allocated ahead, so they did not grow"
-
-        self._rounds(workload, self._plan.storage_rounds, ask)
-
-    def _peak_memory(self) -> None:
-        workload = Workload("memory", _STEPS, "bytes")
+        """What a step takes on disk, and what its run takes of memory."""
+        storage, memory = Workload("storage", _STEPS, "bytes"), Workload("memory", _STEPS, "bytes")
 
         def ask(engine: str) -> None:
             # In a process of its own: the peak of one workload, whatever was measured before.
             with self._fresh(engine) as process:
+                process.ask("sequential", ORDER_S_MAX, count=1)
+                before = stored_bytes(process.folder)
                 process.ask("sequential", ORDER_S_MAX, count=_STEPS)
-                workload.add(engine, process.peak_bytes())
+                memory.add(engine, process.peak_bytes())
+                storage.add(engine, (stored_bytes(process.folder) - before) / _STEPS)
 
-        self._rounds(workload, self._plan.storage_rounds, ask)
+        self._rounds(storage, self._plan.storage_rounds, ask)
+        self._keep(memory)
 
     # What needs processes of its own.
 
@@ -219,7 +208,9 @@ class Comparison:
             if told != f"stepped {KILL_STEPS}":
                 workload.stopped[engine] = f"did finished steps again ({told})"
 
-        self._rounds(workload, self._plan.kill_rounds, ask)
+        self._rounds(workload, self._plan.kill_rounds, ask, with_floor=True)
+        if startup.samples:
+            startup.samples[FLOOR] = workload.samples[FLOOR]
         self._keep(startup)
 
     def _listing(self) -> None:
@@ -242,6 +233,7 @@ class Comparison:
                     workload,
                     self._plan.list_rounds,
                     lambda engine, workload=workload: workload.add(engine, filled[engine].ask("list", ORDER_S_MAX)),
+                    with_floor=True,
                 )
         finally:
             for process in filled.values():

@@ -39,6 +39,7 @@ _PROGRAM = {
     RESTATE: "restate_engine.py",
 }
 _INSTALL_S = 600
+_LINE_MAX = 400
 
 
 @dataclass(frozen=True)
@@ -127,4 +128,10 @@ def _run(name: str, command: Sequence[str], folder: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PeerMissing(f"{name} cannot be installed: {error}") from None
     if done.returncode:
-        raise PeerMissing(f"{name} cannot be installed: {Path(command[0]).name} said\n{done.stderr.strip()}")
+        raise PeerMissing(f"{name} cannot be installed: {Path(command[0]).name} said\n{_shortened(done.stderr)}")
+
+
+def _shortened(said: str) -> str:
+    """An installer's words, with the middle of endless lines left out (pip names every version there is)."""
+    lines = said.strip().splitlines()
+    return "\n".join(line if len(line) <= _LINE_MAX else f"{line[:200]} ... {line[-100:]}" for line in lines)

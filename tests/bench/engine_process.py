@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 65536
 START_S = 90.0
+_STDERR = "stderr.log"
 
 
 class EngineBroken(Exception):
@@ -53,7 +54,7 @@ class EngineProcess:
         self.name = name
         self.folder = folder
         self._heard = b""
-        self._stderr = (folder / "stderr.log").open("ab")
+        self._stderr = (folder / _STDERR).open("ab")
         self._process = subprocess.Popen(
             [*command, str(folder), *(["recover"] if is_recovering else [])],
             stdin=subprocess.PIPE,
@@ -145,7 +146,7 @@ class EngineProcess:
                 return message[kind]
 
     def _last_words(self) -> str:
-        return (self.folder / "stderr.log").read_text(errors="replace")[-2000:]
+        return (self.folder / _STDERR).read_text(errors="replace")[-2000:]
 
 
 def processes_below(pid: int) -> list[int]:
@@ -162,12 +163,16 @@ def processes_below(pid: int) -> list[int]:
 
 
 def stored_bytes(folder: Path) -> int:
-    """What stands in a folder, without logs; SQLite's journals are written back first."""
+    """
+    What stands in an engine's folder, without what it said on stderr; SQLite's journals are written back first.
+
+    RocksDB's are counted as they stand (its `.log` files, by their length and not by what is allocated ahead).
+    """
     for path in folder.rglob("*"):
         if path.suffix in (".db", ".sqlite"):
             with closing(sqlite3.connect(path)) as database:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != ".log")
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != _STDERR)
 
 
 def _kibibytes(pid: int, file: str, name: str) -> int:

@@ -27,7 +27,7 @@ class Plan:
 DEFAULT = Plan(
     sequential={1: 20, 10: 15, 100: 7, 1_000: 3, 10_000: 1},
     fan_out={100: 5, 500: 3},
-    concurrent={10: 5, 100: 2},
+    concurrent={10: 5, 100: 3},
     start_rounds=20,
     cancel_rounds=5,
     storage_rounds=1,

@@ -52,11 +52,10 @@ HEADINGS = {
     ),
     "syncs": Heading(
         "What is made durable",
-        "`fsync` and `fdatasync` calls for each of N sequential steps, start and end of the run included, by strace",
+        "`fsync` and `fdatasync` calls for each of N sequential steps, start and end of the run included, by strace; "
+        "the floor's commit makes one",
     ),
     "storage": Heading("On disk", "Bytes that one of N sequential steps adds to what is stored"),
     "memory": Heading("Peak memory", "Largest resident sets of all its processes in a run of N steps, added up"),
     "waiting": Heading("Waiting runs", "Memory that each of N waiting runs takes, what processes share counted once"),
-    "longSteps": Heading("Long run", "Cost of a step, by the thousand, in one process for ten minutes or more"),
-    "longMemory": Heading("Memory of the long run", "Of all its processes, after each thousand steps"),
 }

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sqlite3
-import statistics
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from tests.bench.figure import Figure, figure
+from tests.bench.long_run import LongRun
 from tests.bench.workload import FLOOR, Workload
 
 RESULTS = Path(__file__).with_name("results.json")
-_PACKAGES = ("pydantic-monty-client", "msgspec", "pygls")
 
 
 class Results(msgspec.Struct, rename="camel"):
@@ -27,14 +23,18 @@ class Results(msgspec.Struct, rename="camel"):
         versions: By package.
         workloads: What was asked of Sidestep and its peers alike.
         rows: Figures of Sidestep alone and of the wire, each with its own floor and aim (`row.py`).
+        breakdown: Where the time of one of our steps goes (`breakdown.py`).
+        seconds: What each part of the benchmark took; for whoever wants it to take less.
+        long_run: Of the last `--long`, which measures nothing else; None when there was none.
     """
 
     machine: dict[str, Any]
     versions: dict[str, str]
     workloads: list[Workload]
     rows: list[dict[str, Any]]
-    # Where the time of one of our steps goes (`breakdown.py`).
     breakdown: list[dict[str, Any]] = []
+    seconds: dict[str, float] = {}
+    long_run: LongRun | None = None
 
     def sizes(self, name: str) -> list[Workload]:
         """The workloads of that name, smallest first."""
@@ -50,39 +50,10 @@ class Results(msgspec.Struct, rename="camel"):
         return [name for name in found if name != FLOOR]
 
 
-class Figure(NamedTuple):
-    """A median with its spread, of `count` rounds."""
-
-    median: float
-    low: float
-    high: float
-    count: int
-
-
-def figure(values: list[float]) -> Figure:
-    return Figure(statistics.median(values), min(values), max(values), len(values))
-
-
 def relative(workload: Workload, engine: str, base: str = FLOOR) -> Figure | None:
     """An engine's samples over the base's of the same rounds; None where one of them has none."""
-    mine, theirs = workload.samples.get(engine), workload.samples.get(base)
-    if not mine or not theirs:
-        return None
-    return figure([ours / other for ours, other in zip(mine, theirs, strict=False)])
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "cores": os.cpu_count(),
-        "memoryGiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}",
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-    }
-
-
-def own_versions() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+    ratios = workload.ratios(engine, base)
+    return figure(ratios) if ratios else None
 
 
 def read_results(path: Path = RESULTS) -> Results:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# A speed's floor begins with it.
+AS_FAST_AS = "as fast as "
+
 
 def row(
     what: str,
@@ -39,14 +42,10 @@ def row(
     }
 
 
-def verdict(figure: dict[str, Any]) -> str:
-    """The aim and whether it is met, as a few words; empty without an aim."""
-    if figure["aim"] is not None:
-        return f"aim <= {figure['aim']:g} {_word(figure['ratio'] <= figure['aim'])}"
-    if figure["atLeast"] is not None:
-        return f"aim >= {figure['atLeast']:g} {_word(figure['ratio'] >= figure['atLeast'])}"
-    return ""
+def has_aim(figure: dict[str, Any]) -> bool:
+    return figure["aim"] is not None or figure["atLeast"] is not None
 
 
-def _word(is_met: bool) -> str:
-    return "met" if is_met else "MISSED"
+def is_speed(figure: dict[str, Any]) -> bool:
+    """More is better: it says how many times as fast as something else."""
+    return figure["floor"].startswith(AS_FAST_AS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.row import row
@@ -48,10 +49,10 @@ async def measure_wire_memory(peers: WirePeers) -> list[dict[str, Any]]:
     ours: list[float] = []
     editors: list[float] = []
     for number in range(IDLE_ROUNDS + 1):
-        hello = _idle_bytes(peers, PYGLS, {})
-        ours.append(_idle_bytes(peers, SIDESTEP, {}) / hello)
+        hello, idle = _idle_bytes(peers, {PYGLS: {}, SIDESTEP: {}})
+        ours.append(idle / hello)
         if number:
-            editors.append(_idle_bytes(peers, SIDESTEP, EDITOR) / hello)
+            editors.append(_idle_bytes(peers, {SIDESTEP: EDITOR})[0] / hello)
     return [
         row("idle memory, host without documents", ours[1:], floor="hello in pygls", aim=IDLE_AIM),
         row("idle memory, editor: pygls is loaded", editors, floor="hello in pygls"),
@@ -65,12 +66,15 @@ def _start_s(peers: WirePeers, name: str) -> float:
         return time.perf_counter() - began
 
 
-def _idle_bytes(peers: WirePeers, name: str, capabilities: dict[str, Any]) -> int:
-    with peers.spawn(name) as peer:
-        peer.initialize(capabilities=capabilities)
-        peer.initialized()
+def _idle_bytes(peers: WirePeers, capabilities: dict[str, dict[str, Any]]) -> list[int]:
+    """Of servers that are idle at the same time, in order; `capabilities` by peer."""
+    with ExitStack() as stack:
+        running = [stack.enter_context(peers.spawn(name)) for name in capabilities]
+        for peer, told in zip(running, capabilities.values(), strict=True):
+            peer.initialize(capabilities=told)
+            peer.initialized()
         time.sleep(IDLE_S)
-        return peer.resident_bytes()
+        return [peer.resident_bytes() for peer in running]
 
 
 def _rotated(names: Sequence[str], number: int) -> list[str]:

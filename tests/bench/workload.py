@@ -30,6 +30,11 @@ class Workload(msgspec.Struct, rename="camel"):
     def add(self, engine: str, value: float) -> None:
         self.samples.setdefault(engine, []).append(value)
 
+    def ratios(self, engine: str, base: str = FLOOR) -> list[float]:
+        """An engine's samples over the base's of the same rounds; empty where one of them has none."""
+        pairs = zip(self.samples.get(engine, ()), self.samples.get(base, ()), strict=False)
+        return [mine / theirs for mine, theirs in pairs]
+
     def __post_init__(self) -> None:
         # Their own, not the class's.
         self.samples, self.stopped = dict(self.samples), dict(self.stopped)

@@ -6,13 +6,22 @@ import os
 import sys
 from functools import partial
 
-import sidestep.app
-from sidestep.cli import serve
-from tests.bench.engines.program import HeldStep, Teller
-from tests.bench.engines.sidestep_step import TrivialExecutor
+from sidestep.cli.lean_imports import import_lean
 
-held_step = HeldStep(Teller(int(os.environ["BENCH_TELLS"])), is_recovering="BENCH_RECOVERS" in os.environ)
-executors = {"command": TrivialExecutor(held_step)}
-setattr(sidestep.app, "Application", partial(sidestep.app.Application, executors=executors))  # noqa: B010
 
-sys.exit(serve.main(sys.argv[1:]))
+def main() -> int:
+    # As the product's own entry does, before anything else is loaded.
+    import_lean("asyncio", "msgspec")
+
+    import sidestep.app
+    from sidestep.cli import serve
+    from tests.bench.engines.program import HeldStep, Teller
+    from tests.bench.engines.sidestep_step import TrivialExecutor
+
+    held_step = HeldStep(Teller(int(os.environ["BENCH_TELLS"])), is_recovering="BENCH_RECOVERS" in os.environ)
+    executors = {"command": TrivialExecutor(held_step)}
+    setattr(sidestep.app, "Application", partial(sidestep.app.Application, executors=executors))  # noqa: B010
+    return serve.main(sys.argv[1:])
+
+
+sys.exit(main())

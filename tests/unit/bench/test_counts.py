@@ -44,11 +44,11 @@ MORE = MANY - FEW
 COMMITS_PER_STEP = 1
 TURNS_PER_STEP = 1
 TASKS_PER_STEP = 1
-# Two events, the step's row, its run's row, the look whether the step is known, and what every transaction needs.
-STATEMENTS_PER_STEP_MAX = 9.5
+# The row of its events, its own and its run's, and what every transaction needs.
+STATEMENTS_PER_STEP_MAX = 5.5
 # Pages that a step's commit writes to the log, and what the step adds to the database in the end.
-LOG_BYTES_PER_STEP_MAX = 7.5 * (4096 + 24)
-STORED_BYTES_PER_STEP_MAX = 620
+LOG_BYTES_PER_STEP_MAX = 4.5 * (4096 + 24)
+STORED_BYTES_PER_STEP_MAX = 500
 # A hundred steps that end together, with the creation, the begin and the end of their run.
 GROUP, COMMITS_PER_GROUP_MAX = 100, 8
 # A page is found by one statement, and each of its rows is read by one.
@@ -145,6 +145,12 @@ async def test_steps_that_end_together_share_commits(tmp_path: Path, statements:
         before = statements.counted()["COMMIT"]
         await service.run(AT_ONCE, {"count": GROUP})
         assert statements.counted()["COMMIT"] - before <= COMMITS_PER_GROUP_MAX
+
+
+async def test_a_step_waits_for_the_disk_in_its_commit_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file of its own is synced beside the database: small outputs stand in its row."""
+    synced = [counted_calls(monkeypatch, os, name) for name in ("fsync", "fdatasync")]
+    assert await more_for_more_steps(tmp_path, lambda: sum(map(len, synced))) == 0
 
 
 async def test_a_step_writes_few_pages_to_the_log(tmp_path: Path) -> None:

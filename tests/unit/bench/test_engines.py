@@ -7,17 +7,23 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from tests.bench import long_run
 from tests.bench.__main__ import main
-from tests.bench.engine_environments import PEERS, PROGRAMS, SERVER_PACKAGE, SERVICE, engine_programs
-from tests.bench.engine_process import EngineBroken, EngineProcess, EngineStopped
+from tests.bench.comparison import Comparison
+from tests.bench.engine_environments import OURS, PEERS, PROGRAMS, SERVER_PACKAGE, SERVICE, engine_programs
+from tests.bench.engine_process import EngineBroken, EngineProcess, EngineStopped, stored_bytes
+from tests.bench.floor import CommitFloor
+from tests.bench.plan import Plan
 from tests.bench.wire_peers import REPOSITORY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -78,6 +84,14 @@ def test_a_broken_order_is_told_with_the_engines_words(tmp_path: Path) -> None:
         process.ask("broken", 10)
 
 
+def test_what_is_stored_is_every_file_but_the_words_on_stderr(tmp_path: Path) -> None:
+    """A write-ahead log may be named `.log`, as RocksDB's is."""
+    (tmp_path / "log-store").mkdir()
+    (tmp_path / "log-store/000004.log").write_bytes(b"x" * 700)
+    (tmp_path / "stderr.log").write_bytes(b"x" * 50)
+    assert stored_bytes(tmp_path) == 700
+
+
 def test_our_engine_goes_on_after_a_kill_with_the_first_step_that_is_not_done(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     program = engine_programs([SERVICE], tmp_path / "home")[SERVICE]
@@ -111,6 +125,46 @@ def test_the_command_measures_one_tiny_workload_and_writes_nothing() -> None:
     assert {path: path.stat().st_mtime_ns for path in place.iterdir() if path.is_file()} == before
 
 
+def test_the_floor_is_measured_beside_a_kill_and_a_start_up(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    floor = CommitFloor(tmp_path)
+    comparison = Comparison(engine_programs([SERVICE], tmp_path / "home"), floor, tmp_path, Plan(kill_rounds=1))
+    took: list[str] = []
+
+    @contextmanager
+    def around(name: str) -> Iterator[None]:
+        took.append(name)
+        yield
+
+    try:
+        comparison.measure("kill", around)
+    finally:
+        comparison.close()
+        floor.close()
+    assert took == ["kill"]
+    assert [(each.name, sorted(each.samples)) for each in comparison.workloads] == [
+        ("kill", ["floor", SERVICE]),
+        ("startup", ["floor", SERVICE]),
+    ]
+
+
+def test_a_long_run_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"STEPS_A_RUN": 20, "_PAIRS": 2, "_STEPS_OF_A_PAIR": 5}.items():
+        monkeypatch.setattr(long_run, name, value)
+    (tmp_path / "home").mkdir()
+    floor = CommitFloor(tmp_path)
+    try:
+        programs = engine_programs(OURS, tmp_path / "home")
+        found = long_run.measure_long_run(programs, floor, tmp_path / "long", steps=60, seconds=0)
+    finally:
+        floor.close()
+    assert (found.steps, found.engines) == (60, list(OURS))
+    for name in OURS:
+        assert found.cost_change(name).ratio > 0
+        assert found.memory_change(name).first > 1_000_000
+        assert found.age(name).count == 2
+
+
 def test_a_peer_that_cannot_be_installed_ends_the_command_with_its_installers_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,7 +175,8 @@ def test_a_peer_that_cannot_be_installed_ends_the_command_with_its_installers_wo
     said = capsys.readouterr().err
     assert "dbos cannot be installed" in said
     assert "No matching distribution found" in said
-    assert "--without" in said
+    assert "make bench ARGS='--without dbos'" in said
+    assert max(len(line) for line in said.splitlines()) < 500
 
 
 @pytest.mark.parametrize("name", PEERS)
