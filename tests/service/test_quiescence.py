@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from sidestep.engine.journal_writer import STORE_RETRY_S
 from sidestep.model.errors import StoreUnavailable
-from sidestep.model.run import RunStatus
-from sidestep.model.writes import Interrupt, Release
+from sidestep.model.run import Attention, Owner, RunStatus
+from sidestep.model.transitions import RunEvent
+from sidestep.model.writes import Claim, Interrupt, Release
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
 from tests.support.fake_clock import FakeClock
@@ -110,3 +111,28 @@ async def test_i2_an_interrupt_between_the_cleared_lease_and_its_news_is_answere
         store.release.set()
         assert (await second).record.epoch == first.record.epoch + 1
         assert (await second).quiescent
+
+
+async def test_f3_a_stop_that_waits_for_the_store_leaves_alone_who_has_resumed_the_run_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """Somebody else's stop was stored first, so the run was released: our own stop is answered with that."""
+    clock = FakeClock()
+    store = RefusingStore(clock, Settings())
+    async with Harness(tmp_path, store=store, clock=clock) as h:
+        task, run_id = await h.running(ONE_STEP, "only")
+        other = InMemoryRunStore(clock, Settings(), store.journal)
+        async with other:
+            await other.write(Interrupt(run_id, "user", "another window"))
+            interrupting = asyncio.create_task(h.service.interrupt(run_id, by="person"))
+            await store.was_asked_to_release.wait()
+            await clock.sleeper(STORE_RETRY_S)
+            released = await h.reached(run_id, lambda record: record.owner is None)
+            owner = Owner("owner-b", 1, 1)
+            await other.write(Claim(run_id, released.epoch, owner, RunEvent.RESUME, Attention.BLOCKING))
+            clock.advance(STORE_RETRY_S)
+            await interrupting
+            await task
+            assert (await other.read(run_id)).status is RunStatus.RUNNING
+            await other.write(Interrupt(run_id, "user", "another window"))
+            await other.write(Release(run_id, "owner-b", released.epoch + 1))

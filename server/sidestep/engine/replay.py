@@ -167,10 +167,9 @@ class Deliveries:
         if self._delivered == call_id:
             self._arrived.set()
             return
-        # Others may have more to deliver before it: from now on it stands among them.
-        self._heap = [
-            (sequence, call, answer) if call == call_id else (place, call, answer) for place, call, answer in self._heap
-        ]
+        # Others may have more to deliver before it: from now on it stands among them. An answer that took its place in
+        # a failed scope stays first.
+        self._heap = [(sequence if place == _AHEAD else place, call, answer) for place, call, answer in self._heap]
         heapq.heapify(self._heap)
 
     def answer_scope(self, scope: int, error: Failure) -> None:
@@ -190,8 +189,8 @@ class Deliveries:
 
     @property
     def is_waiting(self) -> bool:
-        """True while a call is open."""
-        return bool(self._open)
+        """True while a call is open, or an answer is on its way."""
+        return bool(self._open or self._heap)
 
     @property
     def is_replaying(self) -> bool:

@@ -2,14 +2,15 @@
 How asyncio notices that a child has ended: by a descriptor of the process on the event loop, without a thread.
 
 CPython 3.12 does so by itself where the system can. 3.11 has a thread wait for each child, which is 0.12 of a command's
-processor time. And that thread reaps: a process's number could be used again before the loop hears of its end. On the
-loop, reaping and hearing are one.
+processor time. And that thread reaps: a process's number could be used again long before the loop hears of its end.
+Here the loop reaps, and hears of it two turns later.
 Rejected: `asyncio.PidfdChildWatcher` of 3.11, which serves one loop only, the main thread's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Self, TypeVarTuple
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Ts = TypeVarTuple("Ts")
+
+log = logging.getLogger("sidestep.executors")
+
+# asyncio's own word for it.
+_UNKNOWN_EXIT_CODE = 255
 
 
 def watch_by_descriptor() -> None:
@@ -56,8 +62,14 @@ if sys.platform == "linux" and sys.version_info < (3, 12):
             def reap() -> None:
                 loop.remove_reader(descriptor)
                 os.close(descriptor)
-                _, status = os.waitpid(pid, 0)
-                callback(pid, os.waitstatus_to_exitcode(status), *args)
+                try:
+                    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                except ChildProcessError:
+                    # Reaped by somebody else: asyncio itself while a start is cancelled, or a system that was told to
+                    # ignore SIGCHLD. Whoever waits must hear of the end all the same, as with asyncio's own watchers.
+                    log.debug("the exit code of child %d is not known any more", pid)
+                    code = _UNKNOWN_EXIT_CODE
+                callback(pid, code, *args)
 
             loop.add_reader(descriptor, reap)
 

@@ -83,10 +83,11 @@ class CallThreads:
 
     def submit(self, work: Callable[[], T]) -> ThreadedCall[T]:
         call = ThreadedCall(work, self._ended)
-        self._under_way += 1
-        if self._under_way > self._threads < self._threads_max:
+        if self._under_way >= self._threads < self._threads_max:
+            threading.Thread(target=self._serve, name=f"{self._name}-{self._threads + 1}", daemon=True).start()
+            # Counted once it runs: a system that has no more threads refuses.
             self._threads += 1
-            threading.Thread(target=self._serve, name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._under_way += 1
         self._queue.put(call)
         return call
 

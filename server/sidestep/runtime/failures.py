@@ -101,9 +101,12 @@ class Failures:
     def _syntax(self, text: str, frame: Frame | None) -> Failure:
         if frame is None:
             return self.script(f"SyntaxError: {text}")
-        line = min(frame.line, len(self._loaded.lines))
+        last = len(self._loaded.lines)
+        if frame.line > last:
+            # What is told is about the text below the script, which the author does not know.
+            return self.script("SyntaxError: something is begun and not ended where the script ends", last)
         column = self._loaded.column(frame.line, frame.column)
-        return self.script(f"SyntaxError: {text} (column {column})", line)
+        return self.script(f"SyntaxError: {text} (column {column})", frame.line)
 
     def _line(self, frames: list[Frame]) -> int | None:
         """The line of the innermost frame that is the author's; what stands below the script is not."""

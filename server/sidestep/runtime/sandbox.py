@@ -53,6 +53,9 @@ _CHECKOUT_S_MAX = 10.0
 # Answers of the journal given in one go: others wait for the thread.
 _KNOWN_ANSWERS_MAX = 100
 
+# Answers that take no turn, one after the other, while the event loop does nothing else.
+_KEPT_IN_A_ROW_MAX = 100
+
 # The pool's own limit stands above the sandbox's, which knows better what to say.
 _REQUEST_GRACE_S = 1.0
 
@@ -221,6 +224,8 @@ class MontySandboxSession:
         self._turn: ThreadedCall[Turn] | None = None
         self._closing: asyncio.Future[None] | None = None
         self._was_started = False
+        # Answers that took no turn.
+        self._kept = 0
 
     @property
     def was_started(self) -> bool:
@@ -243,6 +248,9 @@ class MontySandboxSession:
     async def settle(self, settled: Settled) -> Turn:
         """Deliver exactly one completion and run until the script blocks or ends."""
         if self._worker is not None and self._worker.keep(settled):
+            self._kept += 1
+            if self._kept % _KEPT_IN_A_ROW_MAX == 0:
+                await asyncio.sleep(0)
             return Turn()
         turn = self._sandbox.in_turn_thread(lambda: self._take_turn(lambda worker: worker.settle(settled)))
         return await self._ended(turn)
@@ -280,7 +288,9 @@ class MontySandboxSession:
 
     def _prepare_ahead(self) -> Turn:
         with self._use:
-            self._feed()
+            # A run that took the spare may have been first.
+            if not self._is_fed:
+                self._feed()
         return Turn()
 
     def _prepare(self, program: Program) -> Turn:

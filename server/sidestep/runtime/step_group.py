@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidestep.runtime.bridge import write_answer
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class AnswersTooBig(Exception):
-    """The answers of a group have more bytes than the sandbox could hold."""
+    """The answers of a group are more than the sandbox could hold."""
 
 
 class StepGroup:
@@ -22,16 +20,16 @@ class StepGroup:
 
     Args:
         fails: For each step, whether its failure is the group's.
-        bytes_max: More than these the sandbox could not hold.
+        chars_max: Of all answers; more than these the sandbox could not hold.
 
     Invariant: what it is answered with depends on the order its answers are taken in and on nothing else.
     """
 
-    def __init__(self, fails: Sequence[bool], bytes_max: int) -> None:
+    def __init__(self, fails: Sequence[bool], chars_max: int) -> None:
         self._fails = fails
-        self._bytes_max = bytes_max
-        self._answers: list[str] = [""] * len(fails)
-        self._bytes = 0
+        self._chars_max = chars_max
+        self._answers: list[Settled | None] = [None] * len(fails)
+        self._chars = 0
         self._missing = len(fails)
         self._is_over = False
 
@@ -39,11 +37,10 @@ class StepGroup:
         """Whether the script still waits once this answer is taken; also when the group was answered long ago."""
         if self._is_over:
             return True
-        is_failure = settled.error is not None and self._fails[position]
-        grown = self._bytes + len(settled.value_json or "")
-        return self._missing > 1 and not is_failure and grown <= self._bytes_max
+        fits = self._chars + _chars_of(settled) <= self._chars_max
+        return self._missing > 1 and fits and not self._is_its_failure(position, settled)
 
-    def take(self, position: int, settled: Settled) -> list[str] | str | None:
+    def take(self, position: int, settled: Settled) -> list[Settled] | Settled | None:
         """
         Take one answer.
 
@@ -51,18 +48,24 @@ class StepGroup:
             What the group is answered with: all answers, or the failure; None while it waits, and when it was answered.
 
         Raises:
-            AnswersTooBig: they have more bytes than the sandbox could hold.
+            AnswersTooBig: they have more characters than the sandbox could hold.
         """
         if self._is_over:
             return None
-        answer = write_answer(settled)
-        if settled.error is not None and self._fails[position]:
+        if self._is_its_failure(position, settled):
             self._is_over = True
-            return answer
-        self._bytes += len(answer)
-        if self._bytes > self._bytes_max:
+            return settled
+        self._chars += _chars_of(settled)
+        if self._chars > self._chars_max:
             raise AnswersTooBig
-        self._answers[position] = answer
+        self._answers[position] = settled
         self._missing -= 1
         self._is_over = self._missing == 0
-        return self._answers if self._is_over else None
+        return [answer for answer in self._answers if answer is not None] if self._is_over else None
+
+    def _is_its_failure(self, position: int, settled: Settled) -> bool:
+        return settled.error is not None and self._fails[position]
+
+
+def _chars_of(settled: Settled) -> int:
+    return len(settled.value_json or "") if settled.error is None else len(settled.error.message)

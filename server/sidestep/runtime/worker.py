@@ -57,7 +57,7 @@ OS_POLICY: OSPolicy = {"datetime": "call_host", "random_start": "call_host", "sl
 # Frames carry the number of the feed; the prelude is feed 0.
 _SCRIPT_FRAME = "<python-input-1>"
 _ARGS = "__sidestep_args__"
-# Stands below the script, so that both are read in one crossing.
+# Stands below the script, so that both are read in one crossing, and a line below its end, which may be a backslash.
 _MAIN = f'await {PRELUDE}["run_main"](main, {_ARGS})\n'
 
 # A turn's calls, all its questions, and its length with the host's share: a loop around `phase(...)` has an end, too.
@@ -151,14 +151,14 @@ class ScriptWorker:
             loaded.source.encode()
         except UnicodeEncodeError:
             return self._ended(self._failures.script("the source is not Unicode text: it holds half a character"))
-        code, inputs = loaded.source + _MAIN, {_ARGS: crossable(self._program.args_json)}
+        code, inputs = f"{loaded.source}\n{_MAIN}", {_ARGS: crossable(self._program.args_json)}
         return self._turn(lambda: self._session.feed_start(code, inputs=inputs, print_callback=self._take_printed))
 
     def keep(self, settled: Settled) -> bool:
         """
         Take an answer after which the script still waits for others; False when it is `settle` that must take it.
 
-        Needs no turn: the worker process hears nothing of it.
+        Needs no turn: the worker process hears nothing of it, and what is large about an answer is left to `settle`.
         """
         awaited = self._pending[settled.call_id]
         if awaited.group is None or not awaited.group.waits_after(awaited.position, settled):
@@ -177,7 +177,13 @@ class ScriptWorker:
         self._remember(settled, awaited)
 
         def resume() -> Snapshot:
-            answer = write_answer(settled) if awaited.group is None else awaited.group.take(awaited.position, settled)
+            answer: str | list[str]
+            if awaited.group is None:
+                answer = write_answer(settled)
+            else:
+                given = awaited.group.take(awaited.position, settled)
+                assert given is not None, "`keep` takes what leaves the script waiting"
+                answer = [write_answer(each) for each in given] if isinstance(given, list) else write_answer(given)
             if isinstance(blocked, FunctionSnapshot):
                 return blocked.resume({"return_value": answer})
             return blocked.resume({awaited.sandbox_id: {"return_value": answer}})
@@ -274,13 +280,13 @@ class ScriptWorker:
             self._failures.hint(name, what_to_do)
 
     def _returned(self, output: Any) -> Turn:
-        assert isinstance(output, str), "the prelude gives text"
         try:
+            # The prelude gives text, and a script may have put something else in its place.
             told = loads(output)
             if "problem" in told:
                 return self._ended(Failure(FailureCode(told["code"]), told["problem"], file=self._program.file))
             value_json = canonical_json(told["value"])
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             return self._ended(
                 Failure(FailureCode.VALIDATION, f"the result is not JSON: {error}", file=self._program.file)
             )

@@ -165,17 +165,19 @@ class AgentConfigReader:
         return source
 
 
-# Device, inode, size, and when content and entry changed (ns): no edit, replacement or move leaves all of them.
-_Entry = tuple[int, int, int, int, int]
+# Device, inode, size, and when content and entry changed (ns), through links; then what stands in the places of its
+# folder and of itself, which may be a link now and none later. No edit, replacement or move leaves all of them.
+_Entry = tuple[int, ...]
 
 
 def _entry_of(path: str) -> _Entry | None:
     """What the disk says of a file, through links; None when it says nothing."""
     try:
-        entry = os.stat(path)
+        entry, folder, place = os.stat(path), os.lstat(os.path.dirname(path)), os.lstat(path)
     except (OSError, ValueError):
         return None
-    return entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns
+    content = entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns
+    return (*content, folder.st_dev, folder.st_ino, folder.st_mode, place.st_dev, place.st_ino, place.st_mode)
 
 
 def _is_surely_missing(path: str) -> bool:

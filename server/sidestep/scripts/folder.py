@@ -69,6 +69,8 @@ class FolderKey(Value, frozen=True, order=True):
         if os.name != "posix":
             # Here other things than links lead elsewhere, too.
             return os.path.isdir(self.path) and real_path(self.path) == self.path
+        if os.path.normpath(self.path) != self.path:
+            return False
         # Asked before each start and step: a fifth of the time that the real path takes.
         at = ""
         for name in self.path.strip("/").split("/"):

@@ -303,7 +303,13 @@ class ActiveRuns:
         assert reason.kind in INTERRUPT_REASONS, "only these become a durable status"
         # A person stops the run, whoever has it; everything else is about this execution of it (F3).
         claim_epoch = None if reason.kind is AbortKind.USER else active.claim_epoch
-        return self._write(Interrupt(active.run_id, reason.kind.value, reason.by, claim_epoch))
+        interrupt = Interrupt(active.run_id, reason.kind.value, reason.by, claim_epoch)
+
+        async def attempt() -> RunRecord:
+            # Somebody else has stopped it meanwhile, and it was released: whoever goes on with it since is not meant.
+            return active.released or await self._parts.store.write(interrupt)
+
+        return when_available(attempt, active.run_id, self._parts.clock)
 
     async def _write(self, write: Write) -> RunRecord:
         return await when_available(lambda: self._parts.store.write(write), write.run_id, self._parts.clock)

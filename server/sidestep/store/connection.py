@@ -96,10 +96,10 @@ class StoreFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, self.path, self.schema, lambda: living_owners(self._owners))
+            # A damaged text makes its own row unreadable, not the question, nor what else its transaction writes (C5).
+            connection.text_factory = _decode_damaged
             if read_only:
                 connection.execute("PRAGMA query_only = ON")
-                # A damaged text makes its own row unreadable, not the question (C5).
-                connection.text_factory = _decode_damaged
             self._prepare(connection)
         except BaseException:
             connection.close()

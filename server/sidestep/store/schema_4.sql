@@ -45,7 +45,10 @@ INSERT INTO steps_of_runs (
 SELECT
     run * 4294967296 + first_sequence, key, step_id, kind, status, attempt, started_at_ms, ended_at_ms, claim_epoch,
     sequence, details, output_file, output_json
-FROM steps ORDER BY run, first_sequence;
+FROM steps
+-- What has no place is damaged, and read by nobody.
+WHERE typeof(run) = 'integer' AND typeof(first_sequence) = 'integer' AND first_sequence BETWEEN 0 AND 4294967295
+ORDER BY run, first_sequence;
 DROP TABLE steps;
 ALTER TABLE steps_of_runs RENAME TO steps;
 CREATE INDEX steps_by_output_file ON steps (output_file) WHERE output_file IS NOT NULL;

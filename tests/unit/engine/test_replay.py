@@ -90,6 +90,29 @@ async def test_p3_the_calls_of_a_failed_scope_are_answered_at_once_in_call_order
     assert not deliveries.is_replaying
 
 
+async def test_j3_an_answer_that_took_the_place_of_one_given_ahead_stays_first_when_that_one_is_durable() -> None:
+    deliveries = Deliveries(horizon=0)
+    for call_id, scopes in {1: (7,), 2: (7,), 3: ()}.items():
+        deliveries.open(call_id, scopes)
+    deliveries.put(Settled(3, value_json="0"), sequence=5)
+    deliveries.put_ahead(Settled(2, value_json="0"))
+    deliveries.answer_scope(7, Failure(FailureCode.STEP, "sibling"))
+    order = [(await deliveries.next()).call_id]
+    deliveries.confirm(2, sequence=6)
+    order += [(await deliveries.next()).call_id for _ in range(2)]
+    # As in a replay, where 2 and 3 are journaled when the scope fails.
+    assert order == [1, 2, 3]
+
+
+async def test_j3_an_answer_given_ahead_stands_among_the_others_once_it_is_durable() -> None:
+    deliveries = waiting_for(1, 2, 3)
+    deliveries.put(Settled(1, value_json="0"), sequence=11)
+    deliveries.put_ahead(Settled(2, value_json="0"))
+    deliveries.confirm(2, sequence=12)
+    deliveries.put(Settled(3, value_json="0"), sequence=13)
+    assert [(await deliveries.next()).call_id for _ in range(3)] == [1, 2, 3]
+
+
 def test_j4_j5_completed_and_failed_steps_are_replayed_and_no_others() -> None:
     statuses = {status.value: step(status.value, status) for status in StepStatus}
     history = History(9, list(statuses.values()), [])

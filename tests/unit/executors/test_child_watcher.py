@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -85,3 +86,16 @@ def test_a_watcher_that_somebody_chose_stays() -> None:
     watch_by_descriptor()
     assert asyncio.get_child_watcher() is chosen
     chosen.close()
+
+
+async def test_i6_the_end_of_a_child_that_somebody_else_reaped_is_heard_of_too() -> None:
+    """asyncio does so itself when a start is cancelled, and so does a system that was told to ignore SIGCHLD."""
+    watch_by_descriptor()
+    child = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)  # noqa: ASYNC221
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    asyncio.get_child_watcher().add_child_handler(child, lambda _, code: ended.set_result(code))
+    os.kill(child, signal.SIGKILL)
+    # Before the loop can look: nothing is awaited in between.
+    os.waitpid(child, 0)  # noqa: ASYNC222
+    async with asyncio.timeout(10):
+        assert await ended == 255

@@ -70,6 +70,9 @@ async def main():
         ("from sidestep import log\nasync def main():\n    log('x'); log('y'); x = (yield)", 3, 30),
         ("from sidestep import command\nasync def main():\n    é = command([], id='x'); x = (yield)", 3, 35),
         ("x = " + "(" * 300, 1, None),
+        ("async def main():\n    return 1\nx = (1,\n  2\n", 5, None),
+        ("async def main():\n    return 1\nx = \\", 3, None),
+        ("async def main():\n    return 1\nf = lambda: \\\n", 4, None),
     ],
 )
 def test_s9_what_the_sandbox_cannot_read_is_told_with_line_and_column(source: str, line: int, column: int | None):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from sidestep.model.execution import Turn
@@ -204,6 +206,47 @@ def test_answers_that_are_more_than_the_sandbox_can_hold_end_the_run_before_the_
         FailureCode.LIMIT,
         "the script needs more than the 8 MiB of memory it has",
     )
+
+
+@pytest.mark.parametrize("answers", [["x" * 100] * 40, [fail("x" * 100)] * 40, ["x" * 3000, "x" * 5000]])
+def test_whatever_answers_are_made_of_too_many_are_a_limit_of_the_script(answers: list[object]):
+    source = """
+    from sidestep import command, parallel
+    async def main(count: int):
+        steps = [command(["x"], id=str(n), on_error="return") for n in range(count)]
+        return len(await parallel(steps))
+    """
+    group_limit = Settings(sandbox_memory_bytes_max=1024**2)
+    trace = conduct(source, lambda call: answers[int(call.payload["id"])], args={"count": len(answers)})
+    assert trace.value == len(answers)
+    many = [each for each in answers for _ in range(400)]
+    failure = conduct(
+        source, lambda call: many[int(call.payload["id"])], args={"count": len(many)}, settings=group_limit
+    ).failure
+    assert failure.code is FailureCode.LIMIT
+
+
+async def test_x2_answers_that_take_no_turn_let_the_event_loop_go_on():
+    source = """
+    from sidestep import command, parallel
+    async def main():
+        return len(await parallel([command(["x"], id=f"s:{n}") for n in range(1000)]))
+    """
+    turns_of_the_loop = 0
+
+    async def tick() -> None:
+        nonlocal turns_of_the_loop
+        while True:
+            turns_of_the_loop += 1
+            await asyncio.sleep(0)
+
+    async with hosted(source) as host:
+        await host.start()
+        ticking = asyncio.create_task(tick())
+        for number in range(999):
+            assert await host.settle(f"s:{number}", 1) == Turn()
+        ticking.cancel()
+    assert turns_of_the_loop >= 9
 
 
 def test_an_answer_that_cannot_be_read_back_fails_its_own_step_only():

@@ -414,6 +414,20 @@ def test_p7_a_settings_folder_that_leads_outside_denies_also_without_a_file(conf
     assert configured.read() == AgentConfiguration()
 
 
+def test_p7_one_reader_sees_a_settings_folder_that_becomes_a_link_and_none_again(configured: Configured) -> None:
+    """The file itself stays what it was."""
+    reader = AgentConfigReader(configured.user, lambda _: True)
+    project, elsewhere = configured.project.parent, configured.folder.parent / "elsewhere"
+    configured.project.write_text('permissions = {policy = "allow"}\n', encoding="utf-8")
+    assert reader(str(configured.folder)).permission_policy is PermissionPolicy.ALLOW
+    os.rename(project, elsewhere)
+    project.symlink_to(elsewhere)
+    assert reader(str(configured.folder)).permission_policy is PermissionPolicy.DENY
+    project.unlink()
+    os.rename(elsewhere, project)
+    assert reader(str(configured.folder)).permission_policy is PermissionPolicy.ALLOW
+
+
 def test_a_folder_is_known_by_any_of_its_names(configured: Configured, tmp_path: Path) -> None:
     """Only a key is trusted; another name of the folder leads to it."""
     key = FolderKey.existing(str(configured.folder))

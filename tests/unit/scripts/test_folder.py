@@ -118,3 +118,12 @@ def test_the_case_is_the_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     wanted = os.path.realpath(tmp_path / "Work" / "Repo")
     assert real_path(str(tmp_path / "WORK" / "repo")) == wanted
     assert real_path(str(tmp_path / "Work" / "Repo")) == wanted
+
+
+def test_d3_a_key_that_goes_up_is_no_real_folder(tmp_path: Path) -> None:
+    """Keys are compared as texts: this one would lie in a folder that is trusted."""
+    for name in ("trusted", "evil"):
+        (tmp_path / name).mkdir()
+    real = os.path.realpath(tmp_path)
+    assert FolderKey(f"{real}/trusted").is_still_real
+    assert not FolderKey(f"{real}/trusted/../evil").is_still_real

@@ -156,3 +156,19 @@ def test_c6_a_dead_owner_and_this_process_are_no_living_others(path: Path) -> No
     with neighbour(path, os.getpid()):
         assert living_owners(folder) == []
     assert living_owners(path / "none") == []
+
+
+def test_c6_a_step_without_a_place_does_not_keep_a_store_from_its_next_version(
+    connection: sqlite3.Connection, path: Path
+) -> None:
+    """C5: it was unreadable before, and the others are well."""
+    before = Schema(3, {version: CURRENT.migrations[version] for version in range(3)}, CURRENT.breaking)
+    migrate(connection, path, before, nobody)
+    insert = (
+        "INSERT INTO steps (run, first_sequence, key, step_id, kind, status, attempt, started_at_ms, claim_epoch, "
+        "sequence) VALUES (1, ?, ?, 's', 'command', 'completed', 1, 1, 1, 5)"
+    )
+    for number, first_sequence in enumerate((3, 4.5, -1, "x", 2**40)):
+        connection.execute(insert, (first_sequence, bytes([number]) * 16))
+    migrate(connection, path, CURRENT, nobody)
+    assert connection.execute("SELECT place FROM steps").fetchall() == [((1 << 32) + 3,)]

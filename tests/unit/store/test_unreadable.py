@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -270,3 +271,19 @@ async def test_c5_a_damaged_question_or_nested_run_does_not_keep_its_tree_from_e
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT count(*) FROM questions WHERE is_open").fetchone() == (0,)
     connection.close()
+
+
+async def test_c5_a_damaged_key_of_one_run_stops_no_write_of_another(tmp_path: Path) -> None:
+    """Their writes go in one transaction, and the keys of a run are read for its first."""
+    path = tmp_path / "store.db"
+    async with make(path) as store:
+        bad, good = await running(store, 1), await running(store, 2)
+        await store.write(completed(bad, "a"))
+        await store.write(completed(good, "a"))
+    spoil(path, "UPDATE steps SET key = CAST(X'FFFE' AS TEXT) WHERE place >> 32 = 1")
+    async with make(path) as store:
+        lazy = store.write_lazily(logged(good, "hello"))
+        with suppress(DataDamaged):
+            await store.write(completed(bad, "c"))
+        assert (await lazy).run_id == good.run_id
+        assert (await store.write(completed(good, "c"))).run_id == good.run_id
