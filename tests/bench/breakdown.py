@@ -1,9 +1,10 @@
 """
 Where the time of one durable step goes: clocks around the layers of a sequential run, whose parts add up to the whole.
 
-A step of such a run is a chain: nothing of it overlaps. So the time between two steps is what the sandbox takes, what
-the executor takes, what the store takes, and what is left for the engine and the event loop. Each clock costs about a
-microsecond, which is left where it stands.
+A turn of the sandbox and the commit of the outcome it was given take place at once. So the time of a step is what one
+of the two takes alone, what both take together, what the executor takes, and what is left for the engine and the event
+loop. What the sandbox and the store are made of is told beside that. Each clock costs about a microsecond, which is
+left where it stands.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Clocks:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self.calls: dict[str, int] = {}
+        # When each call began and ended, by layer and in order.
+        self.spans: dict[str, list[tuple[float, float]]] = {}
 
     @contextmanager
     def around(self, owner: Any, method: str, layer: str) -> Generator[None]:
@@ -56,7 +58,7 @@ class Clocks:
             try:
                 return original(*args, **options)
             finally:
-                self._add(layer, time.perf_counter() - began)
+                self._add(layer, began, time.perf_counter())
 
         return timed
 
@@ -67,13 +69,27 @@ class Clocks:
             try:
                 return await original(*args, **options)
             finally:
-                self._add(layer, time.perf_counter() - began)
+                self._add(layer, began, time.perf_counter())
 
         return timed
 
-    def _add(self, layer: str, seconds: float) -> None:
-        self.seconds[layer] = self.seconds.get(layer, 0.0) + seconds
-        self.calls[layer] = self.calls.get(layer, 0) + 1
+    def overlap(self, layer: str, other: str) -> float:
+        """Seconds in which both were under way; of each, one call at a time."""
+        seconds = 0.0
+        spans, others = self.spans[layer], self.spans[other]
+        at = 0
+        for began, ended in spans:
+            while at < len(others) and others[at][1] <= began:
+                at += 1
+            for other_began, other_ended in others[at:]:
+                if other_began >= ended:
+                    break
+                seconds += min(ended, other_ended) - max(began, other_began)
+        return seconds
+
+    def _add(self, layer: str, began: float, ended: float) -> None:
+        self.seconds[layer] = self.seconds.get(layer, 0.0) + ended - began
+        self.spans.setdefault(layer, []).append((began, ended))
 
 
 _LAYERS = (
@@ -88,8 +104,13 @@ _LAYERS = (
 
 
 async def measure_breakdown(folder: Path) -> list[dict[str, Any]]:
-    """The parts in order, each `{part, commits}`: those of the median round, one WAL/FULL commit = 1."""
+    """
+    The parts in order, each `{part, commits, of}`: those of the median round, one WAL/FULL commit = 1.
+
+    `of` is None for parts that add up to the whole, which is the last; else the layer that this is a piece of.
+    """
     rounds: list[dict[str, float]] = []
+    layers: dict[str, str | None] = {}
     floor = CommitFloor(folder)
     async with bench_service(folder) as service:
         await service.run(IN_TURN, {"count": 100})
@@ -100,11 +121,14 @@ async def measure_breakdown(folder: Path) -> list[dict[str, Any]]:
                 began = time.perf_counter()
                 await service.run(IN_TURN, {"count": STEPS})
                 whole_s = time.perf_counter() - began
-            rounds.append({part: seconds / STEPS / commit_s for part, seconds in _parts(clocks, whole_s).items()})
+            parts = _parts(clocks, whole_s)
+            rounds.append({part: seconds / STEPS / commit_s for part, (seconds, _) in parts.items()})
+            layers = {part: layer for part, (_, layer) in parts.items()}
     floor.close()
     # One round's own: medians part by part would come from several, and would not add up.
     rounds.sort(key=lambda each: each[WHOLE])
-    return [{"part": part, "commits": commits} for part, commits in rounds[len(rounds) // 2].items()]
+    median = rounds[len(rounds) // 2]
+    return [{"part": part, "commits": commits, "of": layers[part]} for part, commits in median.items()]
 
 
 @contextmanager
@@ -115,17 +139,20 @@ def _all_around(clocks: Clocks) -> Generator[None]:
         yield
 
 
-def _parts(clocks: Clocks, whole_s: float) -> dict[str, float]:
-    """Seconds by part. What a commit rides with (lazy `started` records) is part of it."""
-    spent = clocks.seconds
+def _parts(clocks: Clocks, whole_s: float) -> dict[str, tuple[float, str | None]]:
+    """Seconds by part, with the layer it is a piece of. What a commit rides with (lazy records) is part of it."""
+    spent, both = clocks.seconds, clocks.overlap("sandbox", "store")
     applied = spent["rules"] + spent["flush"]
     return {
-        "sandbox: the script's turn in its worker process": spent["turn"],
-        "sandbox: to a thread and back": spent["sandbox"] - spent["turn"],
-        "executor": spent["executor"],
-        "store: rules, encoding and statements": applied,
-        "store: begin, look for others' commits, commit with fsync": spent["transaction"] - applied,
-        "store: to the writer's thread and back": spent["store"] - spent["transaction"],
-        "engine and event loop": whole_s - spent["sandbox"] - spent["executor"] - spent["store"],
-        WHOLE: whole_s,
+        "the script's turn in its worker process": (spent["turn"], "sandbox"),
+        "to a thread and back": (spent["sandbox"] - spent["turn"], "sandbox"),
+        "rules, encoding and statements": (applied, "store"),
+        "begin, look for others' commits, commit with fsync": (spent["transaction"] - applied, "store"),
+        "to the writer's thread and back": (spent["store"] - spent["transaction"], "store"),
+        "sandbox and store at once": (both, None),
+        "sandbox alone": (spent["sandbox"] - both, None),
+        "store alone": (spent["store"] - both, None),
+        "executor": (spent["executor"], None),
+        "engine and event loop": (whole_s - spent["sandbox"] - spent["store"] + both - spent["executor"], None),
+        WHOLE: (whole_s, None),
     }
