@@ -131,7 +131,8 @@ class Claims:
         active = self._runs.get(record.run_id)
         if active is not None and not await self._runs.unwound(active):
             return False
-        if record.owner is None or (active is not None and self._is_mine(record.owner)):
+        # Ours and not active any more: it was released while somebody was told of its stop.
+        if record.owner is None or self._is_mine(record.owner):
             return True
         if self._recovery.is_dead(record):
             await self._recovery.recover(record)

@@ -35,7 +35,7 @@ async def main():
 """
 
 # That it is interrupted, and the cleared lease.
-COMMITS = 2
+COMMITS_MAX = 2
 
 
 class Counts:
@@ -80,6 +80,8 @@ async def test_a_stop_inside_a_command_is_two_commits_and_reads_nothing(
         commits, reads = counts.commits, counts.reads
         done = await service.interrupt(record.run_id, by="test")
         assert done.quiescent
-        assert (counts.commits, counts.reads) == (commits + COMMITS, reads)
+        # Both may go in one transaction.
+        assert commits < counts.commits <= commits + COMMITS_MAX
+        assert counts.reads == reads
     finally:
         await app.close(AbortReason(AbortKind.SHUTDOWN))
