@@ -92,10 +92,11 @@ export function trustedSuite(): void {
     const { runId } = await start("slow");
     const run = await status(runId, "completed");
     assert.deepEqual([run.steps.completed, run.steps.failed], [2, 0]);
-    const tabs = vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs).map(({ input }) => input);
-    assert.ok(
-      tabs.some((input) => input instanceof vscode.TabInputWebview && input.viewType.includes("sidestep.run")),
+    // The run may end before the workbench has told of the tab.
+    await until(
       "the page",
+      () => pagesOpen() > 0,
+      (look) => vscode.window.tabGroups.onDidChangeTabs(look),
     );
   });
 
