@@ -90,6 +90,13 @@ def older_store_in_use(path: Path, found: int, owners: list[int]) -> StoreUnavai
     )
 
 
+def store_that_cannot_be_converted(path: Path, found: int) -> StoreUnavailable:
+    return StoreUnavailable(
+        what=f"The store {path} (schema {found}) is damaged and cannot be converted; nothing in it was changed.",
+        todo=f"The Sidestep that wrote it may still read it, or restore a copy of the store; {_ELSEWHERE}",
+    )
+
+
 def folder_in_place_of_store(path: Path) -> StoreUnavailable:
     return StoreUnavailable(what=f"{path} is a folder, not a store.", todo=f"Name a file inside it, {_ELSEWHERE}")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidestep.store.faults import newer_store, older_store_in_use
+from sidestep.store.faults import newer_store, older_store_in_use, primary_code, store_that_cannot_be_converted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -92,9 +92,11 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema, living_o
         if found < schema.version:
             connection.execute(f"PRAGMA user_version = {schema.version:d}")
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_CORRUPT:
+            raise store_that_cannot_be_converted(path, stored_version(connection)) from error
         raise
 
 

@@ -172,3 +172,21 @@ def test_c6_a_step_without_a_place_does_not_keep_a_store_from_its_next_version(
         connection.execute(insert, (first_sequence, bytes([number]) * 16))
     migrate(connection, path, CURRENT, nobody)
     assert connection.execute("SELECT place FROM steps").fetchall() == [((1 << 32) + 3,)]
+
+
+def test_c6_a_damaged_store_that_cannot_be_converted_stays_as_it_is_and_says_who_may_read_it(path: Path) -> None:
+    before = Schema(3, {version: CURRENT.migrations[version] for version in range(3)}, CURRENT.breaking)
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, path, before, nobody)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * page_bytes)
+        # No page of a table begins so.
+        file.write(b"\xff" * 16)
+    connection = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(StoreUnavailable, match="cannot be converted; nothing in it was changed"):
+        migrate(connection, path, CURRENT, nobody)
+    assert stored_version(connection) == 3
+    connection.close()
