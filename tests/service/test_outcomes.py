@@ -17,7 +17,7 @@ from sidestep.runtime.sandbox import MontySandboxSession
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
 from tests.support.fake_clock import FakeClock
-from tests.support.service_harness import Harness
+from tests.support.service_harness import Harness, StartTask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +87,21 @@ class SlowStore(InMemoryRunStore):
         return await super().write(write)
 
 
+def over_slow_store(tmp_path: Path) -> tuple[Harness, SlowStore]:
+    clock = FakeClock()
+    store = SlowStore(clock)
+    return Harness(tmp_path, store=store, clock=clock), store
+
+
+async def started_abc(h: Harness) -> StartTask:
+    """A run of `ORDERED` whose three steps are held."""
+    h.commands.held |= {"a", "b", "c"}
+    task = h.start(ORDERED)
+    for step_id in "abc":
+        await h.commands.called(step_id)
+    return task
+
+
 class Turns:
     """The turns that sessions have taken, by what began them: a call id, or 0 for the first."""
 
@@ -126,9 +141,8 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
 async def test_j8_a_script_computes_while_an_outcome_is_committed_and_nothing_of_it_is_seen(
     tmp_path: Path, turns: Turns
 ) -> None:
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.slow = "a"
         task = h.start(TELLING)
         await store.reached.wait()
@@ -146,9 +160,8 @@ async def test_j8_a_script_computes_while_an_outcome_is_committed_and_nothing_of
 async def test_p10_a_script_that_ends_on_an_outcome_ends_its_run_after_that_outcome(
     tmp_path: Path, turns: Turns
 ) -> None:
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.slow = "a"
         task = h.start(ENDING)
         await store.reached.wait()
@@ -163,9 +176,8 @@ async def test_p10_a_script_that_ends_on_an_outcome_ends_its_run_after_that_outc
 async def test_i1_a_run_that_is_interrupted_while_its_script_is_ahead_shows_nothing_of_that(
     tmp_path: Path, turns: Turns
 ) -> None:
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.slow = "a"
         task = h.start(TELLING)
         await store.reached.wait()
@@ -186,22 +198,18 @@ async def test_i1_a_run_that_is_interrupted_while_its_script_is_ahead_shows_noth
 async def test_j3_outcomes_are_given_in_the_order_of_the_journal_also_when_the_first_meets_a_store_that_is_away(
     tmp_path: Path,
 ) -> None:
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.refused = "a"
-        h.commands.held |= {"a", "b", "c"}
-        task = h.start(ORDERED)
-        for step_id in "abc":
-            await h.commands.called(step_id)
+        task = await started_abc(h)
         h.commands.finish("a")
         await store.reached.wait()
-        await clock.sleeper(STORE_RETRY_S)
+        await h.clock.sleeper(STORE_RETRY_S)
         # The store is back, and these could be written before the first is tried again.
         h.commands.finish("b")
         h.commands.finish("c")
         await asyncio.sleep(0)
-        clock.advance(STORE_RETRY_S)
+        h.clock.advance(STORE_RETRY_S)
         record = (await task).record
         assert record.result is not None
         journaled = [line[-1] for line in await h.kinds(record.run_id) if line.startswith("step:completed")]
@@ -210,14 +218,10 @@ async def test_j3_outcomes_are_given_in_the_order_of_the_journal_also_when_the_f
 
 async def test_j8_outcomes_that_arrive_while_another_is_written_are_written_together(tmp_path: Path) -> None:
     """None of them waits for more than the commit under way, and none is given before its own."""
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.slow = "a"
-        h.commands.held |= {"a", "b", "c"}
-        task = h.start(ORDERED)
-        for step_id in "abc":
-            await h.commands.called(step_id)
+        task = await started_abc(h)
         h.commands.finish("a")
         await store.reached.wait()
         h.commands.finish("b")
@@ -231,14 +235,10 @@ async def test_j8_outcomes_that_arrive_while_another_is_written_are_written_toge
 
 
 async def test_p10_an_outcome_that_waits_for_another_is_journaled_when_its_run_is_stopped(tmp_path: Path) -> None:
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.slow = "a"
-        h.commands.held |= {"a", "b", "c"}
-        task = h.start(ORDERED)
-        for step_id in "abc":
-            await h.commands.called(step_id)
+        task = await started_abc(h)
         run_id = h.commands.calls[-1].run_id
         h.commands.finish("a")
         await store.reached.wait()
@@ -256,9 +256,8 @@ async def test_p10_an_outcome_that_waits_for_another_is_journaled_when_its_run_i
 
 async def test_s1_a_run_is_begun_durably_before_any_of_its_work(tmp_path: Path, turns: Turns) -> None:
     """Its worker is got and its first turn taken meanwhile."""
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.slow = Begin
         task = h.start(TELLING)
         await store.reached.wait()
@@ -270,9 +269,8 @@ async def test_s1_a_run_is_begun_durably_before_any_of_its_work(tmp_path: Path, 
 
 
 async def test_i1_a_run_that_is_shut_down_before_it_has_begun_is_left_interrupted(tmp_path: Path, turns: Turns) -> None:
-    clock = FakeClock()
-    store = SlowStore(clock)
-    async with Harness(tmp_path, store=store, clock=clock) as h:
+    harness, store = over_slow_store(tmp_path)
+    async with harness as h:
         store.slow = Begin
         task = h.start(TELLING)
         await store.reached.wait()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from sidestep.model.execution import Settled, Turn
-from sidestep.runtime.sandbox import MontySandbox
 from tests.unit.runtime.scripted_host import program, sandbox
 
 COUNTING = """
@@ -34,19 +31,6 @@ class Journal:
         (call,) = turn.calls
         assert call.call_id is not None
         return Settled(call.call_id, value_json="1") if call.call_id <= self.steps else None
-
-
-@pytest.fixture
-def turns(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    taken: list[None] = []
-    in_turn_thread = MontySandbox.in_turn_thread
-
-    def counting(made, work):
-        taken.append(None)
-        return in_turn_thread(made, work)
-
-    monkeypatch.setattr(MontySandbox, "in_turn_thread", counting)
-    return taken
 
 
 async def test_j4_known_answers_take_no_turn_of_their_own(turns: list[None]) -> None:

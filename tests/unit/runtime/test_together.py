@@ -8,7 +8,6 @@ import pytest
 
 from sidestep.model.execution import Turn
 from sidestep.model.run import FailureCode
-from sidestep.runtime.sandbox import MontySandbox
 from sidestep.settings import Settings
 from tests.unit.runtime.scripted_host import conduct, fail, hosted
 
@@ -21,20 +20,6 @@ async def main():
         log("failed", **failure(error))
     return await command(["y"], id="after")
 """
-
-
-@pytest.fixture
-def turns(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """Grows with every turn that is given to a thread."""
-    taken: list[None] = []
-    in_turn_thread = MontySandbox.in_turn_thread
-
-    def counting(sandbox, work):
-        taken.append(None)
-        return in_turn_thread(sandbox, work)
-
-    monkeypatch.setattr(MontySandbox, "in_turn_thread", counting)
-    return taken
 
 
 async def test_p3_the_worker_hears_of_the_answers_when_the_last_is_there(turns: list[None]):
