@@ -32,6 +32,7 @@ from sidestep.runtime.bridge import (
     NOTES,
     PARK,
     STEP_ID_CHARS_MAX,
+    STEPS,
     crossable,
     read_call,
     read_group,
@@ -246,6 +247,7 @@ class ScriptWorker:
         if calls[0].name in NOTES:
             self._calls += calls
             return snapshot.resume({"return_value": None})
+        assert calls[0].name in STEPS, "a call is a note or a step"
         for position, call in enumerate(calls):
             self._last_id += 1
             self._pending[self._last_id] = _Awaited(snapshot.call_id, call.line, group, position)

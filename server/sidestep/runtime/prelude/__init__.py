@@ -3,8 +3,8 @@ The part of Sidestep that runs inside the sandbox: the primitives a script calls
 
 The loader feeds the modules named here to Monty before the author's script, one after the other, as the body of one
 function (`loader.prelude_source`), so that nothing the script assigns at its top level (`len = 3`, `json = None`) can
-reach them. `host` and `limits` are that function's parameters: `host(text)` is the one way out, and only JSON text of a
-checked size goes through it. `bridge.py` describes the texts.
+reach them. `host` and `limits` are that function's parameters: `host` is the one way out, and only JSON texts of a
+checked size go through it. `bridge.py` describes the texts.
 
 These modules know no run and no journal. They use nothing that Monty lacks (no inheritance, `yield`, `del`,
 `callable`), and no clock, no randomness and no order of a set: the same answers in the same order give the same calls.
