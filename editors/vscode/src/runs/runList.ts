@@ -21,6 +21,8 @@ export const NO_FILTER: RunFilter = { text: "", statuses: [] };
 
 export class RunList {
   private readonly runs = new Map<string, RunSummary>();
+  /** Runs that were told of since the list was asked for: it may have been read before that, and come later. */
+  private readonly news = new Map<string, RunSummary>();
   /** Folder to the cursor of its next page; a folder whose last page was read has none. */
   private cursors = new Map<string, string>();
   private filter = NO_FILTER;
@@ -69,6 +71,7 @@ export class RunList {
   async reload(filter: RunFilter = this.filter): Promise<void> {
     const generation = ++this.generation;
     this.filter = filter;
+    this.news.clear();
     const folders = this.folders().length > 0 ? this.folders() : [""];
     const pages = await Promise.all(
       folders.flatMap((folder) => [
@@ -86,6 +89,7 @@ export class RunList {
       const folder = folders[Math.floor(index / 2)];
       if (index % 2 === 1 && nextCursor !== null && folder !== undefined) this.cursors.set(folder, nextCursor);
     });
+    for (const run of this.news.values()) this.take(run);
     this.tell();
   }
 
@@ -101,7 +105,7 @@ export class RunList {
       [...this.cursors].map(async ([folder, cursor]) => {
         const { runs, nextCursor } = await this.page(folder, { ...this.query(), cursor });
         if (generation !== this.generation) return;
-        for (const run of runs) this.runs.set(run.runId, run);
+        for (const run of runs) this.take(run);
         if (nextCursor === null) this.cursors.delete(folder);
         else this.cursors.set(folder, nextCursor);
       }),
@@ -125,18 +129,9 @@ export class RunList {
     const { status, reason, sequence, at, attention, summary } = change;
     const { steps, pending, phase } = summary;
     const endedAt = isActive(status) ? undefined : (known.endedAt ?? at);
-    this.runs.set(change.runId, {
-      ...known,
-      status,
-      reason,
-      sequence,
-      updatedAt: at,
-      attention,
-      steps,
-      pending,
-      phase,
-      endedAt,
-    });
+    const run = { ...known, status, reason, sequence, updatedAt: at, attention, steps, pending, phase, endedAt };
+    this.news.set(run.runId, run);
+    this.take(run);
     this.tell();
   }
 
@@ -144,15 +139,22 @@ export class RunList {
     try {
       const { run } = await this.wire.request("workflow/get", { runId });
       if (run.parentRunId) return;
-      const known = this.runs.get(runId);
-      if (!known || known.sequence <= run.sequence) this.runs.set(runId, run);
+      this.take(run);
+      this.news.set(runId, this.runs.get(runId) ?? run);
       this.tell();
     } catch {
       // Deleted meanwhile, or the server is gone: then everything is read again.
     }
   }
 
+  /** Unless something newer is known. */
+  private take(run: RunSummary): void {
+    const known = this.runs.get(run.runId);
+    if (!known || known.sequence <= run.sequence) this.runs.set(run.runId, run);
+  }
+
   private deleted(runId: string): void {
+    this.news.delete(runId);
     if (this.runs.delete(runId)) this.tell();
   }
 

@@ -242,3 +242,31 @@ test("the status bar counts active runs, and says what needs a person", () => {
   assert.equal(statusText({ kind: "stopped", problem: "not installed" }, [])?.tooltip, "not installed");
   assert.equal(statusText({ kind: "stopped" }, []), undefined);
 });
+
+test("what is told while the list is read is newer than the list", async () => {
+  const { wire, list } = listed([run("a", "running", 1)]);
+  await list.reload();
+  const request = wire.request.bind(wire);
+  let open: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  // Both pages were read in the store before what is told then, and come after it.
+  wire.request = async (method, params) => {
+    const answer = structuredClone(await request(method, params));
+    if (method === "workflow/list") await gate;
+    return answer;
+  };
+  const reloading = list.reload();
+  await settle();
+  const summary = { steps: { completed: 3, reused: 0, failed: 0, running: 0 }, pending: 0 };
+  const told = { at: AT, attention: "blocking", summary };
+  wire.tell("workflow/statusChanged", { ...told, runId: "a", status: "completed", sequence: 9 });
+  wire.stored.push(run("b", "completed", 2));
+  wire.tell("workflow/statusChanged", { ...told, runId: "b", status: "completed", sequence: 4 });
+  await settle();
+  open();
+  await reloading;
+  assert.deepEqual(
+    list.sorted.map(({ runId, status }) => `${runId} ${status}`),
+    ["b completed", "a completed"],
+  );
+});
