@@ -113,9 +113,12 @@ class Neovim:
         self.lua(f"vim.cmd('edit {path}')")
 
     def servers(self) -> list[psutil.Process]:
-        """The servers that this editor has running."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if _is_server(child)]
+        """The servers that this editor has running; what a server itself starts looks like one until it is another."""
+        return [child for child in psutil.Process(self.process.pid).children() if _is_server(child)]
+
+    def family(self) -> list[psutil.Process]:
+        """Whatever this editor, its servers and their steps have running."""
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def quit(self) -> None:
         """Leave as a person does."""
@@ -143,11 +146,17 @@ class Neovim:
             server.kill()
 
 
-def _is_server(process: psutil.Process) -> bool:
+def words_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty when it has ended."""
     try:
-        return process.cmdline()[-2:] == ["serve", "--stdio"] and "sidestep" in process.cmdline()
+        return process.cmdline()
     except psutil.Error:
-        return False
+        return []
+
+
+def _is_server(process: psutil.Process) -> bool:
+    words = words_of(process)
+    return words[-2:] == ["serve", "--stdio"] and "sidestep" in words
 
 
 def programs() -> dict[str, str]:

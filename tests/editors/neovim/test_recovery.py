@@ -63,11 +63,25 @@ def test_a_start_that_the_server_did_not_live_to_answer_is_one_run(neovim: Neovi
     neovim.open(project.script("gate", GATE))
     neovim.lua(READY.format(generation=1) + "session.trusted = { vim.uri_from_fname(session.root) }")
     (server,) = neovim.servers()
-    server.suspend()
-    neovim.lua("""
-        vim.cmd('Sidestep run gate')
+    # Held still as the start is sent, the server gets it and never reads it.
+    neovim.lua(f"""
         local session = require("sidestep").session(vim.fn.getcwd())
-        wait(function() return next(session.pending) end, "a request in flight")
+        local send = session._send
+        session._send = function(self, request)
+          if request.method == "workflow/start" then
+            self._send = send
+            vim.loop.kill({server.pid}, "sigstop")
+          end
+          send(self, request)
+        end
+        vim.cmd('Sidestep run gate')
+        wait(function()
+          for _, request in pairs(session.pending) do
+            if request.method == "workflow/start" then
+              return true
+            end
+          end
+        end, "the start in flight")
     """)
     server.kill()
     page_with(neovim, "gate  completed")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.editor, pytest.mark.slow]
 
-# Ends as soon as the file `go` is there. What it prints meanwhile ends in a character that no line shows.
+# Ends as soon as the file `go` is there. Meanwhile it prints a character that no line shows, again and again:
+# live output is not kept for a page that begins to follow the run a moment later.
 GATE = """\
 from sidestep import command, log, phase
 
@@ -23,7 +24,7 @@ async def main(count: int = 3):
         await command(["echo", f"said {n}"], id=f"echo:{n}")
         log(f"line {n}")
     phase("gate", kind="file")
-    wait = "printf 'waiting\\\\000'; until [ -e go ]; do sleep 0.05; done"
+    wait = "until [ -e go ]; do printf 'waiting\\\\000\\\\n'; sleep 0.05; done"
     await command(["sh", "-c", wait], id="gate", title="The gate")
     return "# Through\\n\\nAll done."
 """
@@ -49,6 +50,11 @@ def page_with(neovim: Neovim, text: str) -> list[str]:
     return neovim.lua(f"return wait_for_page({text!r})").splitlines()
 
 
+def wait_for_status_line(neovim: Neovim, text: str) -> None:
+    """It is told by another message than what the page shows."""
+    neovim.lua(f"wait(function() return require('sidestep').statusline() == '{text}' end, 'the status line')")
+
+
 def test_repo_report_runs_to_its_end_in_the_run_buffer(neovim: Neovim, project: Project) -> None:
     repository = GitRepository(project.folder)
     for name in ("a.py", "b.py"):
@@ -60,7 +66,7 @@ def test_repo_report_runs_to_its_end_in_the_run_buffer(neovim: Neovim, project: 
     report = lines[lines.index("Report") :]
     assert any("a.py" in line for line in report)
     assert any(line.startswith("  ✓ ") and line.rstrip().endswith("ms") for line in lines)
-    assert neovim.lua("return require('sidestep').statusline()") == "✓ repo-report completed"
+    wait_for_status_line(neovim, "✓ repo-report completed")
     # Nothing to complain of, nor anything that Neovim calls deprecated.
     assert neovim.lua("return said") == []
 
@@ -113,7 +119,7 @@ def test_interrupt_and_resume_by_the_command_choose_the_only_run(neovim: Neovim,
     page_with(neovim, "      waiting")
     neovim.lua("vim.cmd('wincmd p') vim.cmd('Sidestep interrupt')")
     page_with(neovim, "gate  interrupted (user)")
-    assert neovim.lua("return require('sidestep').statusline()") == "‖ gate interrupted"
+    wait_for_status_line(neovim, "‖ gate interrupted")
     (project.folder / "go").touch()
     neovim.lua("vim.cmd('wincmd p') vim.cmd('Sidestep resume')")
     page_with(neovim, "gate  completed")
@@ -219,7 +225,7 @@ def test_q_closes_the_page_and_the_run_goes_on(neovim: Neovim, project: Project)
     # Nobody listens to the run's events any more.
     assert neovim.lua("return #require('sidestep').session(vim.fn.getcwd()).listeners.events") == 0
     (project.folder / "go").touch()
-    neovim.lua("wait(function() return require('sidestep').statusline() == '✓ gate completed' end)")
+    wait_for_status_line(neovim, "✓ gate completed")
     neovim.lua("vim.cmd('Sidestep show')")
     assert page_with(neovim, "gate  completed")[-1] == "All done."
 

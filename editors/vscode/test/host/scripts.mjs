@@ -13,16 +13,18 @@ async def main(word: str = "hello"):
     await command(["sh", "-c", WAIT], id="wait")
     return f"# {word}"
 `,
-  // Many events, with a pause every now and then that a death of the server falls into.
-  busy: `"""Many short steps."""
+  // Many events for a death of the server to fall into; the last ten steps are held too, so it is not over by then.
+  busy: `"""Many short steps, the last ones wait for a file."""
 from sidestep import command, log, phase
+
+WAIT = "while [ ! -e go ]; do sleep 0.05; done"
 
 async def main(steps: int = 60):
     for n in range(steps):
         if n % 20 == 0:
             phase(f"part {n // 20}")
         log(f"step {n}")
-        await command(["sh", "-c", "sleep 0.03"], id=f"step:{n}")
+        await command(["sh", "-c", "sleep 0.03" if n < 50 else WAIT], id=f"step:{n}")
     return "done"
 `,
   ask: `"""One question."""

@@ -34,6 +34,8 @@ export function trustedSuite(): void {
     for (const command of ["closeQuickOpen", "closeAllEditors"]) {
       await vscode.commands.executeCommand(`workbench.action.${command}`);
     }
+    // The next test's page is not to be taken for this one's.
+    await untilPagesOpen(0);
     await vscode.commands.executeCommand("notifications.clearAll");
     for (const name of ["run.askForArguments", "run.mode"]) await choose(name, undefined);
     await vscode.workspace.fs.delete(inFolder("go")).then(undefined, () => undefined);
@@ -42,11 +44,13 @@ export function trustedSuite(): void {
   /** A setting that no other server is started for. */
   const choose = (name: string, value: unknown) => vscode.workspace.getConfiguration("sidestep").update(name, value);
   const go = () => vscode.workspace.fs.writeFile(inFolder("go"), new Uint8Array());
-  const start = async (name: string) => {
+  /** The run of a name that was not there before `begin`, as soon as the list shows it. */
+  const started = async (name: string, begin: () => Thenable<unknown>) => {
     const before = new Set(api.runs.sorted.map(({ runId }) => runId));
-    await vscode.commands.executeCommand("sidestep.runWorkflow", name);
+    await begin();
     return untilRun(api, `${name} started`, (run) => run.name === name && !before.has(run.runId));
   };
+  const start = (name: string) => started(name, () => vscode.commands.executeCommand("sidestep.runWorkflow", name));
   const status = (runId: string, wanted: string) =>
     untilRun(api, `${runId} ${wanted}`, (run) => run.runId === runId && run.status === wanted);
   const waiting = (runId: string) =>
@@ -57,6 +61,17 @@ export function trustedSuite(): void {
     return inputs.filter((one) => one instanceof vscode.TabInputWebview && one.viewType.includes("sidestep.run"))
       .length;
   };
+
+  /** The workbench tells of a tab, or of a whole group anew, when it likes: a run may start and end before. */
+  const untilPagesOpen = (count: number) =>
+    until(
+      `${count} pages`,
+      () => pagesOpen() === count,
+      (look) => {
+        const { onDidChangeTabs, onDidChangeTabGroups } = vscode.window.tabGroups;
+        return vscode.Disposable.from(onDidChangeTabs(look), onDidChangeTabGroups(look));
+      },
+    );
 
   /** Changes a setting that another server is started for, and waits for that one. */
   const set = async (name: string, value: unknown, becomes = "running") => {
@@ -92,12 +107,7 @@ export function trustedSuite(): void {
     const { runId } = await start("slow");
     const run = await status(runId, "completed");
     assert.deepEqual([run.steps.completed, run.steps.failed], [2, 0]);
-    // The run may end before the workbench has told of the tab.
-    await until(
-      "the page",
-      () => pagesOpen() > 0,
-      (look) => vscode.window.tabGroups.onDidChangeTabs(look),
-    );
+    await untilPagesOpen(1);
   });
 
   it("starts the workflow in the editor, saved as it is seen", async () => {
@@ -105,8 +115,7 @@ export function trustedSuite(): void {
     const uri = inFolder(".sidestep/workflows/slow.py");
     const editor = await vscode.window.showTextDocument(uri);
     await editor.edit((edit) => edit.replace(new vscode.Range(0, 0, 0, 3), '"""Saved. '));
-    await vscode.commands.executeCommand("sidestep.runFile", uri);
-    const { runId } = await untilRun(api, "slow started", (run) => run.name === "slow");
+    const { runId } = await started("slow", () => vscode.commands.executeCommand("sidestep.runFile", uri));
     await status(runId, "completed");
     assert.equal(editor.document.isDirty, false);
   });
@@ -118,9 +127,8 @@ export function trustedSuite(): void {
     const lenses = await vscode.commands.executeCommand<vscode.CodeLens[]>("vscode.executeCodeLensProvider", uri, 100);
     const lens = lenses.find(({ command }) => command?.command === "sidestep.run")?.command;
     assert.ok(lens, "a lens that runs it");
-    const before = new Set(api.runs.sorted.map(({ runId }) => runId));
-    await vscode.commands.executeCommand(lens.command, ...(lens.arguments ?? []));
-    const { runId } = await untilRun(api, "slow started", (run) => run.name === "slow" && !before.has(run.runId));
+    const { command, arguments: given = [] } = lens;
+    const { runId } = await started("slow", () => vscode.commands.executeCommand(command, ...given));
     await status(runId, "completed");
     const { run } = await api.sidecar.request("workflow/get", { runId });
     assert.equal(run.attention, "blocking", "it is this window's, not one in the server's background");
@@ -208,18 +216,16 @@ export function trustedSuite(): void {
     const { runId } = await start("slow");
     await waiting(runId);
     assert.match(await hand.read(".statusbar-item", "1 run"), /1 run/);
+    await untilPagesOpen(1);
     await vscode.commands.executeCommand("workbench.action.closeAllEditors");
+    await untilPagesOpen(0);
     await go();
     await status(runId, "completed");
     await vscode.commands.executeCommand("notifications.showList");
     await hand.read(".notification-list-item", "slow has completed.");
     assert.equal(pagesOpen(), 0);
     await hand.click("button", "Open");
-    await until(
-      "its page",
-      () => pagesOpen() === 1,
-      (look) => vscode.window.tabGroups.onDidChangeTabs(look),
-    );
+    await untilPagesOpen(1);
   });
 
   it("filters the tree by what is typed, and shows more of many runs when asked", async () => {
@@ -285,6 +291,8 @@ export function trustedSuite(): void {
     process.kill(died, "SIGKILL");
     await recorder.until("the reconnect", () => recorder.states.length >= 3);
     assert.notEqual(api.sidecar.processId, died);
+    // Its last steps are held until now: it was under way when the server died.
+    await go();
     await status(runId, "completed");
     const kept = await journal(api, runId);
     await recorder.until("the last event", (heard) => heard.length >= kept.length);
@@ -321,16 +329,18 @@ export function trustedSuite(): void {
       (await forms()).filter((one) => !before.includes(one)),
       [runId],
     );
-    assert.equal(pagesOpen(), 1);
+    await untilPagesOpen(1);
   });
 
   it("gives a second follower everything from the beginning, and the first one nothing twice", async () => {
-    await go();
     const { runId } = await start("slow");
     const [first, second] = [new Recorder(), new Recorder()];
     const one = api.feed.follow(runId, first);
     await first.until("an event", (heard) => heard.length > 0);
     const two = api.feed.follow(runId, second);
+    await second.until("an event", (heard) => heard.length > 0);
+    // Not before both follow it: the rest comes to both as it happens.
+    await go();
     await status(runId, "completed");
     const kept = await journal(api, runId);
     for (const recorder of [first, second])

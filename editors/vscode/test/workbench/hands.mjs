@@ -7,16 +7,22 @@
  * @param {string} title As the palette shows it, category included.
  */
 export async function pickCommand(page, title) {
-  const row = page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first();
+  await pick(page, "F1", `>${title}`, title);
+}
+
+/** Open a list by a key, filter it, and click its first row with a text. */
+async function pick(page, key, typed, text) {
+  const row = page.locator(".quick-input-list .monaco-list-row", { hasText: text }).first();
   const deadline = Date.now() + 45_000;
-  for (;;) {
-    await page.keyboard.press("F1");
+  for (let patience = 2_500; ; patience *= 2) {
+    // A workbench that is still opening hears no key, and closes the list when something else takes the focus.
+    await page.keyboard.press(key);
     const input = page.locator(".quick-input-widget input").first();
     try {
       await input.waitFor({ timeout: 5_000 });
-      await input.fill(`>${title}`);
+      await input.fill(typed);
       // An extension's commands join the palette when it has been read; it does not look again by itself.
-      await row.waitFor({ timeout: 2_500 });
+      await row.click({ trial: true, timeout: patience });
       break;
     } catch (error) {
       if (Date.now() > deadline) throw error;
@@ -44,13 +50,10 @@ export async function runWorkflow(page, name) {
   await row.click();
 }
 
-/** Open a file of the folder in an editor, with a line (1-based) in sight. */
+/** Open a file of the folder in an editor that has the focus, with a line (1-based) in sight. */
 export async function openFile(page, name, line) {
-  const row = page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first();
-  await page.keyboard.press("Control+P");
-  const input = page.locator(".quick-input-widget input").first();
-  await input.waitFor();
-  await input.fill(`${name}:${line}`);
-  await row.waitFor({ timeout: 30_000 });
-  await page.keyboard.press("Enter");
+  await pick(page, "Control+P", `${name}:${line}`, name);
+  await page.locator(".tab.active", { hasText: name }).waitFor();
+  // The focus comes last; until then it would close a list that is opened.
+  await page.locator(".editor-instance .monaco-editor.focused").waitFor();
 }

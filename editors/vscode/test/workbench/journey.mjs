@@ -61,9 +61,10 @@ class Project {
     this.store = store;
   }
 
-  /** The run page that is shown, with a status. */
-  async runPage() {
+  /** The page of a run of this workflow, with a status; another page may be shown until it comes. */
+  async runPage(name) {
     const inside = webview(this.page);
+    await inside.getByRole("heading", { name, exact: true, level: 1 }).waitFor({ timeout: 30_000 });
     await inside.locator("#status").waitFor({ timeout: 30_000 });
     return inside;
   }
@@ -77,8 +78,16 @@ class Project {
     return stdout.trim().split("\n").map((line) => JSON.parse(line));
   }
 
-  /** The server's process. */
-  serverPid() {
+  /** The server's process. One of before a reload may be ending, and what a server starts looks like one first. */
+  async serverPid() {
+    const [only] = await eventually("one server", () => {
+      const found = this.#serverPids();
+      return found.length === 1 && found;
+    });
+    return only;
+  }
+
+  #serverPids() {
     const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
     const found = pids.filter((pid) => {
       try {
@@ -88,8 +97,7 @@ class Project {
         return false;
       }
     });
-    if (found.length !== 1) throw new Error(`There are ${found.length} servers`);
-    return Number(found[0]);
+    return found.map(Number);
   }
 
   /** Keep a picture of what is on the screen. */

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 
 import { openFile } from "./hands.mjs";
-import { openProject, repository } from "./journey.mjs";
+import { eventually, openProject, repository } from "./journey.mjs";
 
 // git takes its time at one kind of question while `.held` is there, so that there is a run to interrupt.
 const GIT = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
@@ -37,7 +37,7 @@ test("repo-report: run by the lens, fill the page, interrupt, continue, read", {
     await openFile(page, "repo-report.py", source.slice(0, source.indexOf("async def main")).split("\n").length);
     await page.locator(".codelens-decoration a", { hasText: /^Run\b/ }).first().click({ timeout: 40_000 });
 
-    const run = await project.runPage();
+    const run = await project.runPage("repo-report");
     // The page fills while the run goes on.
     await run.locator(".row.phase").nth(1).waitFor({ timeout: 20_000 });
     await run.locator(".bar.running").first().waitFor({ timeout: 20_000 });
@@ -60,7 +60,7 @@ test("repo-report: run by the lens, fill the page, interrupt, continue, read", {
 
     await run.getByRole("tab", { name: /Timeline/ }).click();
     const kept = run.getByRole("treeitem", { name: /, kept,/ });
-    assert.ok((await kept.count()) >= before, "what was finished before is marked as kept");
+    await eventually("what was finished before is marked as kept", async () => (await kept.count()) >= before);
     await project.picture("timeline");
   });
 });

@@ -1,6 +1,8 @@
 // The run page in the real workbench: what runs at the same time, what is asked, what is done by key, and much of it.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { runWorkflow } from "./hands.mjs";
@@ -12,12 +14,15 @@ const STEPS = 2_000;
 const LONG_TASK_MS = 50;
 
 const SCRIPTS = {
+  // Held until the file `go` is there. Live output is for who follows it already: it is told until then.
   parallel: `"""Two steps at the same time, then one."""
 from sidestep import command, parallel, phase
 
+WAIT = "until [ -e go ]; do echo begins; sleep 0.05; done; sleep 1; echo ends"
+
 async def main():
     phase("together")
-    await parallel([command(["sh", "-c", "echo begins; sleep 1; echo ends"], id=f"part:{n}") for n in range(2)])
+    await parallel([command(["sh", "-c", WAIT], id=f"part:{n}") for n in range(2)])
     phase("alone")
     await command(["sleep", "0.4"], id="last")
     return {"report": "# Built\\n\\n<b>plain</b>", "data": {"parts": [1, 2]}}
@@ -58,17 +63,21 @@ describe("the run page", { timeout: 240_000 }, () => {
   test("bars of parallel steps overlap, and the next step's bar is after them", () =>
     project.doing("parallel", async () => {
       await runWorkflow(page, "parallel");
-      const run = await project.runPage();
+      const run = await project.runPage("parallel");
       // Chosen, so that the page does not go on to the report by itself.
       await run.getByRole("tab", { name: /Timeline/ }).click();
       await run.locator(".row", { hasText: "part:0" }).click();
       await run.locator(".detail-pane .output", { hasText: "begins" }).waitFor({ timeout: 10_000 });
+      writeFileSync(join(project.folder, "go"), "");
       await run.locator("#status", { hasText: "completed" }).waitFor({ timeout: 30_000 });
-      const box = async (name) => {
-        const { x, width } = await run.locator(".row", { hasText: name }).locator(".bar").boundingBox();
-        return { from: x, to: x + width };
-      };
-      const [one, other, last] = [await box("part:0"), await box("part:1"), await box("last")];
+      // All in one look: what is drawn in between moves them together.
+      const [one, other, last] = await run.getByRole("tree").evaluate((tree) =>
+        ["part:0", "part:1", "last"].map((name) => {
+          const row = [...tree.children].find(({ textContent }) => textContent.includes(name));
+          const { left, right } = row.querySelector(".bar").getBoundingClientRect();
+          return { from: left, to: right };
+        }),
+      );
       const together = Math.min(one.to, other.to) - Math.max(one.from, other.from);
       assert.ok(together > 0.8 * (one.to - one.from), "they ran together");
       assert.ok(last.from >= Math.max(one.to, other.to) - 1, "it ran after them");
@@ -81,14 +90,13 @@ describe("the run page", { timeout: 240_000 }, () => {
   test("a question is answered in the page, by choice and by form, and by key alone", () =>
     project.doing("questions", async () => {
       await runWorkflow(page, "questions");
-      const run = await project.runPage();
+      const run = await project.runPage("questions");
       const right = run.locator('.question [data-choice="right"]');
       await right.waitFor({ timeout: 20_000 });
-      await dismissPickers(page);
-      await right.focus();
-      await page.keyboard.press("Enter");
+      await leavePicker(page);
+      await right.press("Enter");
       await run.locator('[data-field="count"]').waitFor({ timeout: 20_000 });
-      await dismissPickers(page);
+      await leavePicker(page);
       await run.locator('[data-field="count"]').focus();
       await page.keyboard.type("two");
       await run.locator(".problem", { hasText: "Not a number" }).waitFor();
@@ -109,7 +117,7 @@ describe("the run page", { timeout: 240_000 }, () => {
   test("two thousand steps scroll smoothly, by wheel and by key, and only those in sight are there", () =>
     project.doing("many", async () => {
       await runWorkflow(page, "many");
-      const run = await project.runPage();
+      const run = await project.runPage("many");
       await run.locator("#status", { hasText: "completed" }).waitFor({ timeout: 60_000 });
       await run.getByRole("tab", { name: /Timeline \(2000\)|Timeline \(2,000\)/ }).click();
       const rows = run.locator(".row");
@@ -136,9 +144,11 @@ describe("the run page", { timeout: 240_000 }, () => {
     }));
 });
 
-/** The extension asks in its own way too; the page can be used instead. */
-async function dismissPickers(page) {
-  if (await page.locator(".quick-input-widget:visible").count()) await page.keyboard.press("Escape");
+/** The extension asks in its own way too, sooner or later than the page; who leaves that can use the page instead. */
+async function leavePicker(page) {
+  const picker = page.locator(".quick-input-widget");
+  await picker.locator("input:visible").first().press("Escape", { timeout: 20_000 });
+  await picker.waitFor({ state: "hidden" });
 }
 
 /** In the page: scroll from top to bottom, a good part of a screen at a time, and count. */

@@ -5,7 +5,7 @@
 import { test } from "node:test";
 
 import { openFile, pickCommand, runWorkflow } from "./hands.mjs";
-import { openProject } from "./journey.mjs";
+import { eventually, openProject } from "./journey.mjs";
 
 const PERMIT = `"""One command, which a person is asked about."""
 from sidestep import command
@@ -26,17 +26,19 @@ test(
     });
     const { page } = project;
     await project.doing("trust", async () => {
-      await page.getByRole("button", { name: "Restricted Mode" }).first().waitFor({ timeout: 30_000 });
+      const restricted = page.getByRole("button", { name: "Restricted Mode" });
+      await restricted.first().waitFor({ timeout: 30_000 });
       // With the file the server starts, untrusted; with the trust it becomes another one.
       await openFile(page, "permit.py", 1);
       await pickCommand(page, "Workspaces: Manage Workspace Trust");
       await page.getByRole("button", { name: "Trust", exact: true }).first().click();
+      await eventually("the folder is trusted", async () => (await restricted.count()) === 0);
       await runWorkflow(page, "permit");
       const dialog = page.locator(".monaco-dialog-box", { hasText: "permit:" });
       await dialog.waitFor({ timeout: 30_000 });
       await project.picture("permission");
       await dialog.getByRole("button", { name: "Run it", exact: true }).click();
-      const run = await project.runPage();
+      const run = await project.runPage("permit");
       await run.locator("#status", { hasText: "completed" }).waitFor({ timeout: 20_000 });
       await run.getByRole("heading", { name: "Made" }).waitFor({ timeout: 10_000 });
     });
