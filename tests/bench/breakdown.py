@@ -94,7 +94,7 @@ class Clocks:
 
 _LAYERS = (
     (MontySandboxSession, "settle", "sandbox"),
-    (MontySandboxSession, "_take_turn", "turn"),
+    (MontySandboxSession, "_take", "turn"),
     (FreeExecutor, "execute", "executor"),
     (SqliteRunStore, "write", "store"),
     (WriterThread, "_commit", "transaction"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidestep.model.execution import Sandbox
+    from sidestep.runtime.sandbox import MontySandbox
     from tests.races.cast import Race
 
 # Plays this one schedule only: the number that a failure printed.
@@ -41,9 +42,9 @@ def make_place(tmp_path: Path) -> Place:
     return Place(tmp_path, Settings(), SCRIPTS)
 
 
-def play_all(race: Race, place: Place, chosen: Iterable[int], sandbox: Sandbox | None = None) -> int:
+def play_all(race: Race, place: Place, chosen: Iterable[int], sandbox: MontySandbox | None = None) -> int:
     """
-    Play the schedules of these seeds, one after another.
+    Play the schedules of these seeds, one after another; a `sandbox` is shared by all of them, and closed.
 
     Returns:
         How many were played.
@@ -53,9 +54,13 @@ def play_all(race: Race, place: Place, chosen: Iterable[int], sandbox: Sandbox |
     """
     played = 0
     with Stage() as stage:
-        for seed in chosen:
-            play(stage, race, place, seed, sandbox or ScriptedSandbox())
-            played += 1
+        try:
+            for seed in chosen:
+                play(stage, race, place, seed, sandbox or ScriptedSandbox())
+                played += 1
+        finally:
+            if sandbox is not None:
+                stage.finish(sandbox.close())
     return played
 
 

@@ -205,3 +205,7 @@ class Stage:
             return self._runner.run(work)
         finally:
             self._selector.idle = schedule.let_go
+
+    def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run what belongs to no schedule, such as closing what several of them shared."""
+        return self._runner.run(work)

@@ -31,12 +31,27 @@ class ThreadedCall(Generic[T]):
         self._ended = ended
         # Whoever empties it decides what becomes of the call; `pop` is atomic.
         self._undecided = [None]
+        self._is_over = False
+        self._when_over: Callable[[], None] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """True when no thread is in it any more; `answer` may be done earlier, by whoever awaits it being cancelled."""
+        return self._is_over
+
+    def when_over(self, do: Callable[[], None]) -> None:
+        """Call `do` when it is over, now if it is. At most one for each call."""
+        assert self._when_over is None, "one waits for the end"
+        if self._is_over:
+            do()
+        else:
+            self._when_over = do
 
     def withdraw(self) -> None:
         """Cancel the answer, unless a thread has begun."""
         if self._decide():
             self.answer.cancel()
-            self._ended()
+            self._end()
 
     def run(self) -> None:
         """Called in a thread."""
@@ -61,14 +76,20 @@ class ThreadedCall(Generic[T]):
         return True
 
     def _settle(self, value: T) -> None:
-        self._ended()
+        self._end()
         if not self.answer.done():
             self.answer.set_result(value)
 
     def _fail(self, error: BaseException) -> None:
-        self._ended()
+        self._end()
         if not self.answer.done():
             self.answer.set_exception(error)
+
+    def _end(self) -> None:
+        self._ended()
+        self._is_over = True
+        if self._when_over is not None:
+            self._when_over()
 
 
 class CallThreads:

@@ -1,4 +1,4 @@
-"""The spare worker: there after the first run and not before, the same as any other, and never left behind."""
+"""Workers: got with the first run, used again, the same for every run, and never left behind."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -16,10 +17,9 @@ import pytest
 
 from sidestep.model.execution import ScriptRaised, Turn
 from sidestep.model.run import FailureCode
-from sidestep.runtime import sandbox as sandbox_module
-from sidestep.runtime import worker
-from sidestep.runtime.sandbox import MontySandbox
-from sidestep.settings import Settings
+from sidestep.runtime import worker, worker_pool
+from sidestep.runtime.worker_pool import WorkerPool
+from sidestep.settings import MIB, Settings
 from tests.unit.runtime.scripted_host import ScriptedHost, Trace, program, sandbox
 
 if TYPE_CHECKING:
@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 
     from pydantic_monty import MontySession
 
+    from sidestep.runtime.fed_worker import FedWorker
+    from sidestep.runtime.sandbox import MontySandbox
+
 # Tests take it away, as on a system that does not have it.
 WAIT = os.waitid
 ONE = "def main():\n    return 1"
 STEP = "from sidestep import command\nasync def main():\n    await command(['x'], id='x')\n    return 2"
-# Says whether it finds what another script may have left behind, and raises on line 8 of its own.
+BUSY = "while True: pass\ndef main(): pass"
+# Says whether it finds what another script may have left behind, and raises on line 15 of its own.
 CURIOUS = """\
+class Thing:
+    pass
+
 def main():
     for look in (lambda: left, lambda: command, lambda: ONE):
         try:
@@ -40,9 +47,37 @@ def main():
             print("there")
         except (NameError, AttributeError):
             print("not there")
+    one, two = Thing(), Thing()
+    print([id(one), id(two), id([]), repr(one), hash(one), hash("text"), hash((1, "x")), hash(Thing)])
+    print(list({"some", "words", "in", "a", "set"}), {Thing(): 1})
+    print(len([0] * 3_000_000))
     raise KeyError("here")
 """
-LEAVING = "left = 1\nfrom sidestep import command\ndef main():\n    global ONE\n    ONE = 2\n    print('left', end='')"
+LEAVING = """\
+left = 1
+from sidestep import command
+class Other:
+    pass
+kept = [Other() for _ in range(1000)]
+names = {f"name{number}": number for number in range(1000)}
+def main():
+    global ONE
+    ONE = 2
+    print('left', end='')
+"""
+# Ways for a script to end, or not to.
+BEFORE = {
+    "returned": LEAVING,
+    "raised": LEAVING + "    raise ValueError('left')",
+    "waiting": "from sidestep import command\n"
+    + LEAVING.replace("def main", "async def main")
+    + "    await command(['x'], id='x')",
+    "wide": "from sidestep import command, parallel\nleft = 1\nasync def main():\n"
+    + "    await parallel([command(['x'], id=f'x{number}') for number in range(50)])",
+    "too large": "left = []\ndef main():\n    while True: left.append('x' * 1_000_000 + str(len(left)))",
+    "too deep": "left = 1\ndef main():\n    return main()",
+    "no Python": "def main(:",
+}
 
 
 class Prelude:
@@ -50,14 +85,14 @@ class Prelude:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fed: list[int] = []
-        give = MontySandbox.give_prelude
+        give = WorkerPool.give_prelude
 
-        def counting(made: MontySandbox, session: MontySession) -> None:
+        def counting(made: WorkerPool, session: MontySession) -> None:
             give(made, session)
             assert session.worker_pid is not None
             self.fed.append(session.worker_pid)
 
-        monkeypatch.setattr(MontySandbox, "give_prelude", counting)
+        monkeypatch.setattr(WorkerPool, "give_prelude", counting)
 
     async def was_fed_to(self, count: int) -> None:
         await until(lambda: len(self.fed) >= count)
@@ -93,7 +128,11 @@ async def kill(process_id: int) -> None:
     await asyncio.to_thread(WAIT, os.P_PID, process_id, os.WEXITED | os.WNOWAIT)
 
 
-def no_more_processes() -> MontySession:
+async def until_free(made: MontySandbox) -> None:
+    await until(lambda: bool(made._workers._free))
+
+
+def no_more_processes(pool: WorkerPool) -> MontySession:
     raise OSError("no more processes")
 
 
@@ -117,78 +156,131 @@ async def conducted(made: MontySandbox, source: str) -> Trace:
     return trace
 
 
-async def test_there_is_no_spare_before_a_run_has_ended(prelude: Prelude) -> None:
+async def test_there_is_no_worker_before_the_first_run_and_one_that_had_no_script_is_kept(prelude: Prelude) -> None:
     """What the server takes while nothing was run is a promise."""
     before = children()
     async with sandbox() as made:
         assert children() == before
         unused = await made.open(program(ONE))
         await unused.close()
-        assert children() == before
-        assert len(prelude.fed) == 1
+        (only,) = prelude.fed
+        assert (await conducted(made, ONE)).value == 1
+        await prelude.was_fed_to(2)
+        assert prelude.fed == [only, only]
+    assert children() == before
 
 
-async def test_the_next_run_takes_the_spare_and_leaves_another(prelude: Prelude) -> None:
+async def test_the_next_run_takes_the_worker_of_the_last_and_those_at_once_have_one_each(prelude: Prelude) -> None:
     before = children()
     async with sandbox() as made:
-        await conducted(made, ONE)
-        await prelude.was_fed_to(2)
-        first, second = prelude.fed
-        assert children() - before == {second} != {first}
-        session = await made.open(program(STEP))
-        assert children() - before == {second}
+        for count in (2, 3, 4):
+            await conducted(made, ONE)
+            await prelude.was_fed_to(count)
+            await until_free(made)
+        (only,) = children() - before
+        assert set(prelude.fed) == {only}
+        session, other = [await made.open(program(STEP)) for _ in range(2)]
+        assert len(children() - before) == 2
         host = ScriptedHost(session)
         await host.start()
-        # While the run goes on, the spare is not replaced: there would be two workers for one run.
-        other = await made.open(program(STEP))
-        assert len(children() - before) == len(prelude.fed) - 1 == 2
-        trace = await host.finish(lambda _: None)
-        assert trace.value == 2
+        assert (await host.finish(lambda _: None)).value == 2
         await session.close()
         await other.close()
-        await prelude.was_fed_to(4)
-        assert children() - before == {prelude.fed[3]}
+        assert len(children() - before) == 2
     assert children() == before
 
 
-async def test_many_runs_that_end_at_once_leave_one_spare(prelude: Prelude) -> None:
+async def test_a_worker_goes_to_a_run_that_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own, still in the making then, is kept for the next."""
     before = children()
     async with sandbox() as made:
-        await asyncio.gather(*[conducted(made, ONE) for _ in range(6)])
-        # A run that is opened behind the spare in the making waits for it, and for no other.
-        fed = len(prelude.fed)
         session = await made.open(program(ONE))
-        assert len(prelude.fed) == max(fed, 7)
+        await session.start()
+        may_make, check_out = threading.Event(), WorkerPool.check_out
+
+        def held_up(pool: WorkerPool) -> MontySession:
+            if threading.current_thread().name.startswith("sidestep-make"):
+                may_make.wait(30)
+            return check_out(pool)
+
+        monkeypatch.setattr(WorkerPool, "check_out", held_up)
+        opening = asyncio.ensure_future(made.open(program(ONE)))
+        await asyncio.sleep(0)
         await session.close()
-    assert len(prelude.fed) == 7
+        assert await (await opening).start()
+        may_make.set()
+        await until(lambda: len(children() - before) == 2)
     assert children() == before
 
 
-@pytest.mark.parametrize("has_waitid", [True, False])
-async def test_a_run_cannot_tell_whether_it_was_given_the_spare(
-    has_waitid: bool, prelude: Prelude, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Same calls, same text, same line: nothing of the run before is there, and frames are counted alike."""
-    if not has_waitid:
-        monkeypatch.delattr(os, "waitid", raising=False)
+async def test_free_workers_have_a_limit(prelude: Prelude) -> None:
+    before = children()
+    async with sandbox(Settings(sandbox_free_workers_max=2)) as made:
+        sessions = await asyncio.gather(*[made.open(program(STEP)) for _ in range(6)])
+        await asyncio.gather(*[session.start() for session in sessions])
+        assert len(children() - before) == 6
+        await asyncio.gather(*[session.close() for session in sessions])
+        await until(lambda: len(children() - before) == 2)
+        await prelude.was_fed_to(8)
+    assert children() == before
+
+
+async def test_free_workers_end_when_no_run_wants_them_and_one_stays() -> None:
+    before = children()
+    async with sandbox(Settings(sandbox_free_worker_s_max=0.0)) as made:
+        sessions = await asyncio.gather(*[made.open(program(STEP)) for _ in range(5)])
+        await asyncio.gather(*[session.start() for session in sessions])
+        await asyncio.gather(*[session.close() for session in sessions])
+        await until(lambda: len(children() - before) == 1)
+        assert (await conducted(made, ONE)).value == 1
+    assert children() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say what a process takes")
+async def test_a_worker_that_became_large_is_not_used_again(prelude: Prelude, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "_KEPT_BYTES_MAX", 8 * MIB)
+    async with sandbox() as made:
+        await conducted(made, "def main():\n    return len([str(number) for number in range(100_000)])")
+        await prelude.was_fed_to(2)
+        assert prelude.fed[0] != prelude.fed[1]
+        await conducted(made, ONE)
+        await prelude.was_fed_to(3)
+        assert prelude.fed[1] == prelude.fed[2]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+async def test_a_run_cannot_tell_which_worker_it_was_given(before: str, prelude: Prelude) -> None:
+    """Same calls, same text, same line, same ids and hashes: nothing of the run before is there."""
     async with sandbox() as made:
         fresh = await conducted(made, CURIOUS)
     async with sandbox() as made:
         fed = len(prelude.fed)
-        await conducted(made, LEAVING)
-        await prelude.was_fed_to(fed + 2)
-        session = await made.open(program(CURIOUS))
-        assert len(prelude.fed) == fed + 2, "it took the spare"
-        host = ScriptedHost(session)
-        await host.start()
-        assert host.trace == fresh
-        assert fresh.failure.line == 8
-        assert [call.payload["text"] for call in fresh.calls] == ["not there"] * 3
+        session = await made.open(program(BEFORE[before]))
+        await session.start()
         await session.close()
+        await prelude.was_fed_to(fed + 2)
+        assert await conducted(made, CURIOUS) == fresh
+    assert fresh.failure.line == 15
+    assert [call.payload["text"] for call in fresh.calls][:3] == ["not there"] * 3
+
+
+async def test_p9_the_worker_of_a_script_that_waited_hears_nothing_more_of_it(prelude: Prelude) -> None:
+    """Neither its `finally` runs nor is a late completion delivered, while another script runs where it ran."""
+    async with sandbox() as made:
+        first = ScriptedHost(await made.open(program(STEP)))
+        await first.start()
+        await first.session.close()
+        # It is waited for, rather than another made.
+        second = ScriptedHost(await made.open(program(STEP)))
+        assert prelude.fed == prelude.fed[:1] * 2
+        await second.start()
+        assert await first.settle("x", None) == Turn()
+        first.session.kill()
+        assert (await second.finish(lambda _: None)).value == 2
 
 
 @pytest.mark.parametrize("has_waitid", [True, False])
-async def test_a_spare_that_died_is_noticed_and_replaced(
+async def test_a_free_worker_that_died_is_noticed_and_replaced(
     has_waitid: bool, prelude: Prelude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not has_waitid:
@@ -196,36 +288,51 @@ async def test_a_spare_that_died_is_noticed_and_replaced(
     async with sandbox() as made:
         await conducted(made, ONE)
         await prelude.was_fed_to(2)
+        await until_free(made)
         await kill(prelude.fed[1])
-        trace = await conducted(made, ONE)
-        assert trace.value == 1
+        assert (await conducted(made, ONE)).value == 1
         assert prelude.fed[1] != prelude.fed[2]
 
 
-async def test_a_spare_that_died_and_has_no_successor_fails_the_run_with_the_reason(
+async def test_where_the_system_does_not_say_who_lives_a_free_worker_is_asked_and_taken(
+    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "waitid", raising=False)
+    async with sandbox() as made:
+        await conducted(made, ONE)
+        await prelude.was_fed_to(2)
+        await until_free(made)
+        session = await made.open(program(ONE))
+        assert len(prelude.fed) == 2
+        await session.start()
+        await session.close()
+
+
+async def test_a_free_worker_that_died_and_has_no_successor_fails_the_run_with_the_reason(
     prelude: Prelude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sandbox() as made:
         await conducted(made, ONE)
         await prelude.was_fed_to(2)
+        await until_free(made)
         await kill(prelude.fed[1])
-        monkeypatch.setattr(made, "check_out", no_more_processes)
+        monkeypatch.setattr(WorkerPool, "check_out", no_more_processes)
         session = await made.open(program(ONE))
         turn = await session.start()
         assert isinstance(turn.ended, ScriptRaised)
         assert turn.ended.failure.code is FailureCode.INFRASTRUCTURE
+        await session.close()
 
 
-async def test_a_spare_that_could_not_be_made_is_tried_again_by_the_run_that_takes_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_worker_that_could_not_be_renewed_is_made_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = children()
     refusal = Refusal()
     async with sandbox() as made:
         session = await made.open(program(ONE))
         await session.start()
-        monkeypatch.setattr(made, "give_prelude", refusal)
+        monkeypatch.setattr(WorkerPool, "give_prelude", refusal)
         await session.close()
-        await until(lambda: refusal.count == 1)
+        await until(lambda: refusal.count == 1 and not made._workers._coming)
         broken = await made.open(program(ONE))
         turn = await broken.start()
         assert isinstance(turn.ended, ScriptRaised)
@@ -233,7 +340,7 @@ async def test_a_spare_that_could_not_be_made_is_tried_again_by_the_run_that_tak
         assert "no more processes" in turn.ended.failure.message
         assert refusal.count == 2
         await broken.close()
-        await until(lambda: refusal.count == 3)
+        assert children() == before
         monkeypatch.undo()
         assert (await conducted(made, ONE)).value == 1
 
@@ -256,7 +363,7 @@ async def test_the_prelude_is_fed_once_and_every_later_worker_begins_where_that_
     assert len(fed) == 1
 
 
-async def test_a_sandbox_closes_while_its_spare_is_made_or_waits(prelude: Prelude) -> None:
+async def test_a_sandbox_closes_while_a_worker_is_renewed_or_waits(prelude: Prelude) -> None:
     before = children()
     for _ in range(5):
         async with sandbox() as made:
@@ -266,70 +373,105 @@ async def test_a_sandbox_closes_while_its_spare_is_made_or_waits(prelude: Prelud
         fed = len(prelude.fed)
         await conducted(made, ONE)
         await prelude.was_fed_to(fed + 2)
+        await until_free(made)
     assert children() == before
 
 
-async def test_a_run_that_is_killed_while_it_waits_for_the_spare_leaves_nothing(prelude: Prelude) -> None:
+async def test_a_sandbox_that_closes_while_a_run_waits_for_a_worker_says_so(prelude: Prelude) -> None:
     before = children()
     async with sandbox() as made:
-        await conducted(made, ONE)
         opening = asyncio.ensure_future(made.open(program(ONE)))
         await asyncio.sleep(0)
+    turn = await (await opening).start()
+    assert isinstance(turn.ended, ScriptRaised)
+    assert turn.ended.failure.message == "the sandbox is closed"
+    assert children() == before
+
+
+@pytest.mark.parametrize("moment", ["waits", "has it"])
+async def test_a_run_that_is_stopped_while_it_waits_for_a_worker_leaves_it_to_the_next(
+    moment: str, prelude: Prelude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = children()
+    offer = WorkerPool._offer
+
+    def cancelled_right_after(pool: WorkerPool, worker: FedWorker) -> None:
+        offer(pool, worker)
         opening.cancel()
+
+    async with sandbox() as made:
+        opening = asyncio.ensure_future(made.open(program(ONE)))
+        await asyncio.sleep(0)
+        if moment == "has it":
+            monkeypatch.setattr(WorkerPool, "_offer", cancelled_right_after)
+        else:
+            opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         assert opening.cancelled()
-        await until(lambda: children() == before)
         assert (await conducted(made, ONE)).value == 1
+        await until(lambda: len(children() - before) == 1)
+        assert set(prelude.fed) == children() - before
+    assert children() == before
 
 
-async def test_a_run_on_the_spare_is_killed_like_any_other(prelude: Prelude) -> None:
+async def test_a_worker_that_is_killed_in_a_turn_is_replaced_ahead(prelude: Prelude) -> None:
     async with sandbox(Settings(sandbox_turn_s_max=600.0)) as made:
         await conducted(made, ONE)
-        session = await made.open(program("while True: pass\ndef main(): pass"))
-        spare = psutil.Process(prelude.fed[1])
+        await prelude.was_fed_to(2)
+        session = await made.open(program(BUSY))
+        busy = psutil.Process(prelude.fed[1])
         turn = asyncio.ensure_future(session.start())
-        await asyncio.to_thread(lambda: [None for _ in iter(lambda: spare.cpu_percent(0.02) < 30, False)])
+        await asyncio.to_thread(lambda: [None for _ in iter(lambda: busy.cpu_percent(0.02) < 30, False)])
         await session.close()
         assert await turn == Turn()
-        assert not spare.is_running()
+        assert not busy.is_running()
+        await prelude.was_fed_to(3)
+        await until_free(made)
+        assert prelude.fed[2] != busy.pid
 
 
-async def test_x4_the_spare_takes_no_place_of_a_run(prelude: Prelude, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many runs as allowed are active and none is on its way out: there is still room for the spare."""
-    monkeypatch.setattr(sandbox_module, "_LEAVING_PROCESSES_MAX", 0)
+async def test_x4_a_worker_on_its_way_takes_no_place_of_a_run(
+    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many runs as allowed are active and none is on its way out: there is still room for a free worker."""
+    monkeypatch.setattr(worker_pool, "_LEAVING_PROCESSES_MAX", 0)
+    monkeypatch.setattr(worker_pool, "_CHECKOUT_S_MAX", 0.01)
     before = children()
-    async with sandbox(Settings(active_runs_max=2)) as made:
-        sessions = [await made.open(program(STEP)) for _ in range(3)]
+    async with sandbox(Settings(active_runs_max=2, sandbox_free_workers_max=1)) as made:
+        made._workers.make_ahead()
+        sessions = [await made.open(program(STEP)) for _ in range(2)]
+        made._workers.make_ahead()
+        await prelude.was_fed_to(3)
+        await until_free(made)
         turns = await asyncio.gather(*[session.start() for session in sessions])
-        assert [len(turn.calls) for turn in turns] == [1, 1, 1]
-        await sessions[0].close()
-        await prelude.was_fed_to(4)
+        assert [len(turn.calls) for turn in turns] == [1, 1]
         assert len(children() - before) == 3
 
 
-async def test_a_sandbox_that_closes_under_its_runs_makes_no_spare_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_sandbox_that_closes_under_its_runs_renews_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     before = children()
     checked_out: list[int] = []
-    check_out = MontySandbox.check_out
+    check_out = WorkerPool.check_out
 
-    def counted(made: MontySandbox) -> MontySession:
+    def counted(pool: WorkerPool) -> MontySession:
         checked_out.append(1)
-        return check_out(made)
+        return check_out(pool)
 
-    monkeypatch.setattr(MontySandbox, "check_out", counted)
+    monkeypatch.setattr(WorkerPool, "check_out", counted)
     async with sandbox() as made:
         session = await made.open(program(STEP))
         await session.start()
     # These threads end when they have done what they were given.
-    await until(lambda: not any(thread.name.startswith("sidestep-open") for thread in threading.enumerate()))
+    names = ("sidestep-make", "sidestep-renew")
+    await until(lambda: not any(thread.name.startswith(names) for thread in threading.enumerate()))
     assert len(checked_out) == 1
     assert children() == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["pass", "sys.exit(3)", "os.kill(os.getpid(), 9)"])
-@pytest.mark.parametrize("moment", ["made", "waiting"])
-def test_a_process_that_ends_leaves_no_spare(ending: str, moment: str) -> None:
+@pytest.mark.parametrize("moment", ["renewed", "waiting"])
+def test_a_process_that_ends_leaves_no_worker(ending: str, moment: str) -> None:
     """Nothing was closed: the worker ends because whoever would feed it is gone."""
     code = f"""
     import asyncio, os, psutil, sys, time
@@ -345,7 +487,7 @@ def test_a_process_that_ends_leaves_no_spare(ending: str, moment: str) -> None:
         while not psutil.Process().children():
             await asyncio.sleep(0)
         if {moment!r} == "waiting":
-            while not made._spare._is_fed:
+            while not made._workers._free:
                 await asyncio.sleep(0)
         print(*[child.pid for child in psutil.Process().children()], flush=True)
         {ending}
