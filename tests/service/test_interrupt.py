@@ -68,7 +68,8 @@ async def test_i1_the_controller_fires_before_the_durable_write(tmp_path: Path) 
         active.controller.signal.listen(lambda reason: order.append(f"abort {reason.kind.value}"))
         h.service.listeners.listen(lambda committed: order.append(committed.record.status.value))
         done = await h.service.interrupt(run_id, by="person")
-        assert order[:2] == ["abort user", "interrupted"]
+        assert order[0] == "abort user"
+        assert "interrupted" in order
         assert (done.record.reason, done.quiescent, done.already_terminal) == ("user", True, False)
         assert (await task).record.status is RunStatus.INTERRUPTED
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from sidestep.model.events import JournalEvent
+
 GRACE_S = Settings().interrupt_grace_s
 
 
@@ -62,6 +64,11 @@ class Window(Harness):
         task = self.resume(run_id)
         await self.clock.sleeper(GRACE_S)
         return task
+
+    async def begun(self, run_id: str) -> list[JournalEvent]:
+        """The journal, once it says that the step of the run taken over was begun here."""
+        await self.reached(run_id, lambda record: record.claim_epoch > 1 and record.steps.running == 1)
+        return await self.events(run_id)
 
 
 @asynccontextmanager
@@ -107,10 +114,10 @@ async def test_f3_a_stopped_owner_is_overpowered_when_the_grace_is_spent(tmp_pat
         b.owners.may.set()
         await b.commands.called("only")
         assert b.owners.stopped_groups == [("owner-a", run_id)]
+        before = await b.begun(run_id)
         row = await b.store.read(run_id)
         assert (row.status, row.owner and row.owner.owner_id) == (RunStatus.RUNNING, "owner-b")
 
-        before = await b.events(run_id)
         a.commands.finish("only")
         active = a.service.runs.get(run_id)
         assert active is not None
@@ -311,7 +318,7 @@ async def test_f3_the_end_of_the_old_owners_host_is_no_interrupt_of_a_run_that_w
         resuming = await b.claiming(run_id)
         b.clock.advance(GRACE_S)
         await b.commands.called("only")
-        journal = await b.events(run_id)
+        journal = await b.begun(run_id)
         if end == "drain":
             await a.service.drain(AbortReason(AbortKind.CLIENT_GONE))
             with pytest.raises(Draining) as drained:

@@ -7,9 +7,12 @@ a while: a paid result waits in memory until it can be made durable, or until it
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from sidestep.engine.replay import History
 from sidestep.model.abort import Aborted, AbortKind, AbortReason
@@ -33,6 +36,9 @@ T = TypeVar("T")
 
 STORE_RETRY_S = 1.0
 
+# Events of one lazy write; the store counts writes, not events, where it keeps a commit short.
+_BODIES_MAX = 100
+
 
 class JournalWriter:
     """
@@ -48,8 +54,10 @@ class JournalWriter:
         self._root_run_id = record.root_run_id
         self._controller = controller
         self._clock = clock
-        # Lazy writes that met a store that was away; they go again before the next durable one.
-        self._lost: list[Append] = []
+        # Announced since the event loop last came by; the next durable write of this run takes them along.
+        self._announced: list[RunnerEvent] = []
+        # Announced and not written, because the store was away; goes again before whatever is announced later.
+        self._lost: list[RunnerEvent] = []
 
     async def write(self, body: StepChanged, output: StepOutput | None = None) -> int:
         """
@@ -80,7 +88,11 @@ class JournalWriter:
 
         A crash that loses it loses all that came after it, too; a replay says or begins it again.
         """
-        self._send_lazily(Append(self.run_id, self.claim_epoch, (body,)))
+        if not self._announced:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._announced.append(body)
+        if len(self._announced) >= _BODIES_MAX:
+            self._hand_over()
 
     async def commit(self, write: Write) -> RunRecord:
         """
@@ -91,12 +103,17 @@ class JournalWriter:
         """
 
         while True:
-            lost, self._lost = self._lost, []
-            for earlier in lost:
-                self._send_lazily(earlier)
+            whole, along = write, ()
+            if isinstance(write, Append):
+                along = self._take_announced()
+                whole = replace(write, bodies=along + write.bodies) if along else write
+            else:
+                self._hand_over()
             try:
-                return await self._store.write(write)
+                return await self._store.write(whole)
             except StoreUnavailable as away:
+                # Whoever waits for `write` may be cancelled before it goes again, and these are others'.
+                self._lost += along
                 await _wait_for_store(away, self.run_id, self._clock)
             except (LeaseLost, RunNotFound) as over:
                 raise self.lost(over) from over
@@ -141,15 +158,26 @@ class JournalWriter:
         """Ask the store for something; waits for a store that is unavailable. May be cancelled."""
         return await when_available(ask, self.run_id, self._clock)
 
-    def _send_lazily(self, write: Append) -> None:
+    def _take_announced(self) -> tuple[RunnerEvent, ...]:
+        announced = (*self._lost, *self._announced)
+        self._lost.clear()
+        self._announced.clear()
+        return announced
+
+    def _hand_over(self) -> None:
+        """Give what was announced to the store, where it rides with any write of this process, or goes soon."""
+        announced = self._take_announced()
+        if not announced:
+            return
+
         def look(written: Future[RunRecord]) -> None:
             if not written.cancelled() and isinstance(written.exception(), StoreUnavailable):
-                self._lost.append(write)
+                self._lost += announced
 
         try:
-            self._store.write_lazily(write).add_done_callback(look)
+            self._store.write_lazily(Append(self.run_id, self.claim_epoch, announced)).add_done_callback(look)
         except StoreUnavailable:
-            self._lost.append(write)
+            self._lost += announced
 
 
 async def when_available(ask: Callable[[], Awaitable[T]], run_id: str, clock: Clock) -> T:

@@ -39,22 +39,23 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
     changed = record
     bodies: list[EventBody] = []
     rows: dict[str, StepRecord] = {}
-    finishes = False
+    finished = 0
     for body in write.bodies:
         sequence = record.sequence + len(bodies) + 1
         if isinstance(body, PhaseEntered):
             changed = replace(changed, phase=body.name)
         elif isinstance(body, StepChanged):
             before = rows.get(body.key) or step(body.key)
-            row = _step_row(record, body, before, write.outputs.get(body.key), sequence, now_ms)
+            row = _step_row(record, body, before, _output(write, body), sequence, now_ms)
             changed = _charge(changed, body, before)
             changed = replace(changed, steps=_count(changed.steps, before, body.status, record.claim_epoch))
             rows[body.key] = row
-            finishes = finishes or body.status is StepStatus.COMPLETED
+            finished += body.status is StepStatus.COMPLETED
         bodies.append(body)
-    if finishes and changed.automatic_resumes:
+    assert finished == len(write.outputs), "a completion, and only it, has an output"
+    if finished and changed.automatic_resumes:
         changed = replace(changed, automatic_resumes=0)
-    return put(record, changed, bodies, now_ms, steps=rows.values(), finishes_step=finishes)
+    return put(record, changed, bodies, now_ms, steps=rows.values(), finishes_step=finished > 0)
 
 
 def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, now_ms: int) -> Decision:
@@ -72,7 +73,7 @@ def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLo
                 continue
             late = replace(body, late=True)
             sequence = record.sequence + len(kept) + 1
-            rows[body.key] = _step_row(record, late, before, write.outputs.get(body.key), sequence, now_ms)
+            rows[body.key] = _step_row(record, late, before, _output(write, body), sequence, now_ms)
             counts = replace(changed.steps, completed=changed.steps.completed + 1)
             changed = replace(_charge(changed, late, before), steps=counts)
             kept.append(late)
@@ -109,6 +110,11 @@ def _counted(record: RunRecord, before: StepRecord | None) -> Usage | None:
     return before.usage
 
 
+def _output(write: Append, body: StepChanged) -> StepOutput | None:
+    # Its start may stand in the same write, under the same key.
+    return write.outputs.get(body.key) if body.status is StepStatus.COMPLETED else None
+
+
 def _step_row(
     record: RunRecord,
     body: StepChanged,
@@ -120,7 +126,7 @@ def _step_row(
     """The step's row after `body`; the pair of assertions that no finished step is ever overwritten."""
     if before is not None and before.status is StepStatus.COMPLETED:
         raise StepConflict(run_id=record.run_id, step_id=body.step_id)
-    assert (output is not None) == (body.status is StepStatus.COMPLETED), "a completion, and only it, has an output"
+    assert (output is not None) == (body.status is StepStatus.COMPLETED), "a completion has an output"
     started = body.status in (StepStatus.QUEUED, StepStatus.STARTED)
     return StepRecord(
         step_id=body.step_id,
