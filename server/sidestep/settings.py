@@ -56,7 +56,7 @@ class Settings:
     sandbox_recursion_max: int = 400
     sandbox_printed_bytes_max: int = 64 * KIB
     sandbox_threads: int = 32
-    # Worker processes that wait for a script, 1 MiB each. All but one end when no run has wanted them for so long.
+    # Worker processes that wait for a script, 1 to 16 MiB each; all but one end when no run has wanted them so long.
     sandbox_free_workers_max: int = 32
     sandbox_free_worker_s_max: float = 10.0
 

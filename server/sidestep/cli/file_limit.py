@@ -63,7 +63,7 @@ def make_room_for_files(settings: Settings) -> Settings:
 
 def files_needed(settings: Settings, active_runs: int) -> int:
     """How many files a process with so many active runs may have open at once."""
-    runs = active_runs * _FILES_PER_RUN
+    runs = (active_runs + settings.sandbox_free_workers_max) * _FILES_PER_RUN
     return runs + settings.commands_running_max * _FILES_PER_COMMAND + _FILES_OF_THE_PROCESS
 
 

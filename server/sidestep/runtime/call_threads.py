@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -99,23 +100,48 @@ class CallThreads:
         self._threads_max = threads_max
         self._name = name
         self._queue: queue.SimpleQueue[ThreadedCall[Any] | None] = queue.SimpleQueue()
-        self._threads = 0
+        self._threads: list[threading.Thread] = []
         self._under_way = 0
 
+    def have_one(self) -> None:
+        """From then on `submit` never refuses."""
+        if not self._threads:
+            self._start_one()
+
     def submit(self, work: Callable[[], T]) -> ThreadedCall[T]:
+        """
+        Raises:
+            RuntimeError: there is no thread yet, and the system has none.
+        """
         call = ThreadedCall(work, self._ended)
-        if self._under_way >= self._threads < self._threads_max:
-            threading.Thread(target=self._serve, name=f"{self._name}-{self._threads + 1}", daemon=True).start()
-            # Counted once it runs: a system that has no more threads refuses.
-            self._threads += 1
+        if self._under_way >= len(self._threads) < self._threads_max:
+            try:
+                self._start_one()
+            except RuntimeError:
+                # The system has no more threads now: those that are there take this call, too.
+                if not self._threads:
+                    raise
         self._under_way += 1
         self._queue.put(call)
         return call
 
     def stop(self) -> None:
         """Let the threads end once what was submitted is done."""
-        for _ in range(self._threads):
+        for _ in self._threads:
             self._queue.put(None)
+
+    def end(self, seconds: float) -> None:
+        """Wait until they have, for so long at most. Blocks; the event loop may be gone."""
+        self.stop()
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _start_one(self) -> None:
+        thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
+        thread.start()
+        # Counted once it runs: a system that has no more threads refuses.
+        self._threads.append(thread)
 
     def _serve(self) -> None:
         while (call := self._queue.get()) is not None:

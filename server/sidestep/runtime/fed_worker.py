@@ -1,7 +1,8 @@
 """
 One worker process that was fed the prelude, from when it is checked out of Monty's pool until it is let go.
 
-Invariant: a worker is signalled only while it is checked out, so no signal reaches a process id that is used again.
+Invariant: a worker is signalled only while it is checked out and was not seen dead, so no signal reaches a process id
+that is used again.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ class FedWorker:
                     # It died by itself; the turn in flight says so.
                     self._process_id = None
 
-    def is_lost(self) -> None:
-        """Say that it may have died and been reaped: its process id means nothing any more."""
+    def see(self) -> None:
+        """Ask Monty, after a turn, whether it died and was reaped: its process id means nothing any more then."""
         with self._lock:
-            self._process_id = None
+            self._process_id = self.session.worker_pid
 
     def let_go(self) -> None:
         """Give it back to Monty's pool, which uses it again if it lives. Blocks."""
-        self.is_lost()
+        self._forget()
         self.session.__exit__(None, None, None)
 
     def end(self) -> None:
@@ -56,21 +57,24 @@ class FedWorker:
             return None
         try:
             # Asks and leaves it to the pool to reap; a dead child is told from a living one at no cost.
-            return os.waitid(os.P_PID, self._process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+            is_alive = os.waitid(os.P_PID, self._process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         except ChildProcessError:
-            return False
+            is_alive = False
+        if not is_alive:
+            self._forget()
+        return is_alive
 
     def answers(self) -> bool:
         """For Windows and older macOS. Blocks; a dump is 0.1 of the time of a new worker, and changes nothing in it."""
         from pydantic_monty import MontyError
 
         # A dead one is reaped when it is asked: until it has answered, it must not be signalled.
-        self.is_lost()
+        self._forget()
         try:
             self.session.dump()
         except MontyError:
             return False
-        self._process_id = self.session.worker_pid
+        self.see()
         return True
 
     def private_bytes(self) -> int:
@@ -81,3 +85,7 @@ class FedWorker:
         except (OSError, ValueError):
             return 0
         return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._process_id = None

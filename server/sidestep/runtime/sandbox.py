@@ -10,6 +10,7 @@ whatever it does, and the turn then ends by itself; a turn that has no thread ye
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import sys
@@ -35,6 +36,9 @@ _KNOWN_ANSWERS_MAX = 100
 
 # Answers that take no turn, one after the other, while the event loop does nothing else.
 _KEPT_IN_A_ROW_MAX = 100
+
+# How long an exit without `close` waits for the threads.
+_EXIT_S = 1.0
 
 
 def versions() -> dict[str, str]:
@@ -75,6 +79,7 @@ class MontySandbox:
         self._turns = CallThreads(settings.sandbox_threads, "sidestep-turn")
         self._workers = WorkerPool(settings)
         self._sessions: set[MontySandboxSession] = set()
+        self._is_used = False
         self._is_closed = False
 
     async def open(self, program: Program, known: KnownAnswer | None = None) -> SandboxSession:
@@ -86,6 +91,9 @@ class MontySandbox:
         Cancellation: a worker that was on its way is kept for another run.
         """
         assert not self._is_closed, "a closed sandbox opens nothing"
+        if not self._is_used:
+            self._is_used = True
+            atexit.register(self._at_exit)
         worker = await self._workers.take()
         if isinstance(worker, str):
             return _NoSession(worker)
@@ -103,15 +111,25 @@ class MontySandbox:
             return
         self._is_closed = True
         self._workers.refuse()
+        # Whoever was given a worker just now has a session after this.
+        await asyncio.sleep(0)
         await asyncio.gather(*[session.close() for session in list(self._sessions)])
         await self._workers.close()
         self._turns.stop()
+        atexit.unregister(self._at_exit)
 
     def in_turn_thread(self, work: Callable[[], Turn]) -> ThreadedCall[Turn]:
         return self._turns.submit(work)
 
     def forget(self, session: MontySandboxSession) -> None:
         self._sessions.discard(session)
+
+    def _at_exit(self) -> None:
+        """The process ends and nothing was closed: a thread that comes back from Monty too late would abort it."""
+        for session in list(self._sessions):
+            session.kill_worker()
+        self._turns.end(_EXIT_S)
+        self._workers.at_exit(_EXIT_S)
 
 
 class _NoSession:
@@ -151,6 +169,7 @@ class MontySandboxSession:
         self._known = known
         # The latest turn, begun or still waiting for a thread.
         self._turn: ThreadedCall[Turn] | None = None
+        self._has_ended = False
         self._is_stopped = False
         self._left = asyncio.Event()
         # Answers that took no turn.
@@ -188,14 +207,19 @@ class MontySandboxSession:
         if turn is None:
             self._workers.put_back(self._worker)
             self._left.set()
-        elif turn.is_over and not self._script.is_gone:
-            self._workers.renew(self._worker)
+            return
+        # Busy scripts may hold every thread: a turn that has none yet must not make a stop wait for them.
+        turn.withdraw()
+        if turn.is_over and not self._script.is_gone:
+            self._workers.give_back(self._worker, is_next_due=self._has_ended)
             self._left.set()
         else:
             self._worker.kill()
-            # Busy scripts may hold every thread: a turn that has none yet must not make a stop wait for them.
-            turn.withdraw()
             turn.when_over(lambda: self._workers.end(self._worker, self._left.set))
+
+    def kill_worker(self) -> None:
+        """For a process that ends: without an event loop, and without giving anything back."""
+        self._worker.kill()
 
     async def _taken(self, turn: Callable[[], Turn]) -> Turn:
         """What the turn brings; nothing when the session is stopped before or meanwhile."""
@@ -217,7 +241,9 @@ class MontySandboxSession:
             if self._is_stopped or self._known is None or (known := self._known(taken)) is None:
                 break
             taken = self._script.settle(known)
+        self._has_ended = taken.ended is not None
         if self._script.is_gone:
-            self._worker.is_lost()
+            # It may live, and be ended then: what a script that hit the limit of memory took is not all given back.
+            self._worker.see()
         # A worker that was killed under a turn has nothing to say.
         return Turn() if self._is_stopped else taken

@@ -2,9 +2,9 @@
 The worker processes of scripts: made, given to runs, used again, and few when nothing happens.
 
 Starting a process is most of what a run's start costs. So a worker whose script ended, or was stopped while it waited,
-is made one that was fed the prelude and nothing else, as a new one is, and the next run takes it. Only a worker that
-was stopped in the middle of a turn, died, or became large, is ended. Of those that are free all but one end when no run
-has wanted them for a while.
+is made one that was fed the prelude and nothing else, as a new one is, and the next run takes it: one ahead of that
+run, any others when runs want them. Only a worker that was stopped in the middle of a turn, died, or became large, is
+ended. All but one end when no run has wanted them for a while.
 
 Invariant: no run can tell which worker it was given: each has a session of its own and begins from the same dump.
 Invariant: event loop only, but for the methods that say that they block.
@@ -39,6 +39,7 @@ _MAKING_THREADS = 4
 # Of their own, so that a run that ended gives its worker to one that waits for a start.
 _RENEWING_THREADS = 2
 _CHECKOUT_S_MAX = 10.0
+_REST_S = 0.02
 
 # What a process leaves behind in its memory grows with the sessions it had; a fresh one has 1 MiB of its own.
 _SESSIONS_MAX = 100
@@ -68,6 +69,8 @@ class WorkerPool:
         self._fed: bytes | None = None
         # With the time since when; the one that became free last is taken first.
         self._free: list[tuple[FedWorker, float]] = []
+        # The same, of those that are to be renewed before a run can have them.
+        self._resting: list[tuple[FedWorker, float]] = []
         self._waiting: deque[asyncio.Future[FedWorker | str]] = deque()
         # All that is done in threads, and how much of it may bring a worker.
         self._under_way: set[asyncio.Future[Any]] = set()
@@ -80,7 +83,14 @@ class WorkerPool:
         A worker that lives and was fed the prelude: a free one, or the first that comes; a text says why there is none.
 
         Cancellation: a worker that was on its way is kept.
+
+        Raises:
+            RuntimeError: the system has no thread for it.
         """
+        if self._is_closed:
+            return _CLOSED
+        # What takes a worker must be able to give it back.
+        self._renewing.have_one()
         while self._free:
             worker, _ = self._free.pop()
             is_alive = worker.is_alive()
@@ -90,19 +100,19 @@ class WorkerPool:
                 self._bring(self._renewing, partial(self._checked, worker))
                 break
             self.end(worker)
-        if self._is_closed:
-            return _CLOSED
         waiter: asyncio.Future[FedWorker | str] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
-        self._bring_enough()
         try:
+            self._bring_enough()
             return await waiter
-        except asyncio.CancelledError:
+        except BaseException:
+            # Cancelled, or there is no thread; nobody must be given a worker who does not wait any more.
+            waiter.cancel()
             if waiter.cancelled():
                 # Unless it was passed over meanwhile.
                 with contextlib.suppress(ValueError):
                     self._waiting.remove(waiter)
-            elif isinstance(worker := waiter.result(), FedWorker):
+            elif waiter.exception() is None and isinstance(worker := waiter.result(), FedWorker):
                 self._offer(worker)
             raise
 
@@ -110,13 +120,27 @@ class WorkerPool:
         """Take back a worker that was given no script."""
         self._offer(worker)
 
-    def renew(self, worker: FedWorker) -> None:
-        """Take back a worker that is at rest; whatever its script left there is gone before the next run has it."""
-        has_room = len(self._free) + self._coming < self._settings.sandbox_free_workers_max
+    def give_back(self, worker: FedWorker, *, is_next_due: bool) -> None:
+        """
+        Take back a worker that is at rest; whatever its script left there is gone before the next run has it.
+
+        Args:
+            is_next_due: The next run may come at once, so one worker is made ready for it. Otherwise that is done a
+                moment later, for until a stop is durable, the processor is the stop's.
+        """
+        has_room = len(self._free) + len(self._resting) + self._coming < self._settings.sandbox_free_workers_max
         if self._is_closed or not (has_room or self._waiting):
             self.end(worker)
-        else:
+        elif self._waiting:
             self._bring(self._renewing, partial(self._renewed, worker))
+        else:
+            loop = asyncio.get_running_loop()
+            self._resting.append((worker, loop.time()))
+            self._trim_later()
+            if is_next_due:
+                self.make_ahead()
+            else:
+                loop.call_later(_REST_S, self.make_ahead)
 
     def end(self, worker: FedWorker, ended: Callable[[], None] | None = None) -> None:
         """End a worker that no thread uses; `ended` is called when its process is gone."""
@@ -134,26 +158,33 @@ class WorkerPool:
     def make_ahead(self) -> None:
         """Have a worker for the next run where there is none."""
         if not (self._free or self._coming or self._is_closed):
-            self._bring(self._making, self._made)
+            self._bring_one(self._made)
 
     def refuse(self) -> None:
-        """Make no worker from now on, and end those that are given back."""
+        """Make no worker from now on, and end those that are given back; who waits for one is told."""
         self._is_closed = True
+        while self._tell(_CLOSED):
+            pass
 
     async def close(self) -> None:
         """End every worker that no run has, and the threads. The others must have been given back."""
         assert self._is_closed, "`refuse` comes before"
         if self._trimming is not None:
             self._trimming.cancel()
-        while self._tell(_CLOSED):
-            pass
-        while self._free:
-            self.end(self._free.pop()[0])
+        for worker, _ in (*self._resting, *self._free):
+            self.end(worker)
+        self._resting.clear()
+        self._free.clear()
         while self._under_way:
             await asyncio.wait(self._under_way)
         await self._renewing.submit(self._end_monty).answer
         self._making.stop()
         self._renewing.stop()
+
+    def at_exit(self, seconds: float) -> None:
+        """Let the threads end, for a process that ends without `close`."""
+        self._making.end(seconds)
+        self._renewing.end(seconds)
 
     def check_out(self) -> MontySession:
         """
@@ -199,7 +230,14 @@ class WorkerPool:
     def _bring_enough(self) -> None:
         """A worker is on its way for each run that waits, be it its own or one that another run had."""
         while self._coming < len(self._waiting):
-            self._bring(self._making, self._made_if_wanted)
+            self._bring_one(self._made_if_wanted)
+
+    def _bring_one(self, make: Callable[[], FedWorker | str | None]) -> None:
+        if self._resting:
+            worker, _ = self._resting.pop()
+            self._bring(self._renewing, partial(self._renewed, worker))
+        else:
+            self._bring(self._making, make)
 
     def _bring(self, threads: CallThreads, get: Callable[[], FedWorker | str | None]) -> None:
         answer = threads.submit(get).answer
@@ -210,11 +248,14 @@ class WorkerPool:
     def _came(self, answer: asyncio.Future[FedWorker | str | None]) -> None:
         self._under_way.discard(answer)
         self._coming -= 1
-        worker = answer.result()
-        if isinstance(worker, FedWorker):
-            self._offer(worker)
-        elif worker is not None and self._coming < len(self._waiting):
-            self._tell(worker)
+        came = answer.exception() or answer.result()
+        if isinstance(came, FedWorker):
+            self._offer(came)
+        elif came is not None and self._coming < len(self._waiting):
+            self._tell(came)
+        elif isinstance(came, BaseException):
+            # Nobody waits for this one: the event loop logs it.
+            raise came
         self._bring_enough()
 
     def _offer(self, worker: FedWorker) -> None:
@@ -224,25 +265,31 @@ class WorkerPool:
             self._free.append((worker, asyncio.get_running_loop().time()))
             self._trim_later()
 
-    def _tell(self, worker: FedWorker | str) -> bool:
+    def _tell(self, came: FedWorker | str | BaseException) -> bool:
         """Whether somebody waited for it."""
         while self._waiting:
             waiter = self._waiting.popleft()
             # The task of one that was cancelled may not have run since.
-            if not waiter.done():
-                waiter.set_result(worker)
-                return True
+            if waiter.done():
+                continue
+            if isinstance(came, BaseException):
+                waiter.set_exception(came)
+            else:
+                waiter.set_result(came)
+            return True
         return False
 
     def _trim_later(self) -> None:
-        if len(self._free) > 1 and self._trimming is None:
-            _, since = self._free[0]
-            until = since + self._settings.sandbox_free_worker_s_max
+        unwanted = [since for _, since in (*self._resting[:1], *self._free[:-1][:1])]
+        if unwanted and self._trimming is None:
+            until = min(unwanted) + self._settings.sandbox_free_worker_s_max
             self._trimming = asyncio.get_running_loop().call_at(until, self._trim)
 
     def _trim(self) -> None:
         self._trimming = None
         longest = asyncio.get_running_loop().time() - self._settings.sandbox_free_worker_s_max
+        while self._resting and self._resting[0][1] <= longest:
+            self.end(self._resting.pop(0)[0])
         while len(self._free) > 1 and self._free[0][1] <= longest:
             self.end(self._free.pop(0)[0])
         self._trim_later()
@@ -264,6 +311,8 @@ class WorkerPool:
         return self._made()
 
     def _made(self) -> FedWorker | str:
+        if self._is_closed:
+            return _CLOSED
         from pydantic_monty import MontyError
 
         try:

@@ -18,6 +18,7 @@ import pytest
 from sidestep.model.execution import ScriptRaised, Turn
 from sidestep.model.run import FailureCode
 from sidestep.runtime import worker, worker_pool
+from sidestep.runtime.fed_worker import FedWorker
 from sidestep.runtime.worker_pool import WorkerPool
 from sidestep.settings import MIB, Settings
 from tests.unit.runtime.scripted_host import ScriptedHost, Trace, program, sandbox
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from pydantic_monty import MontySession
 
-    from sidestep.runtime.fed_worker import FedWorker
     from sidestep.runtime.sandbox import MontySandbox
 
 # Tests take it away, as on a system that does not have it.
@@ -136,6 +136,14 @@ def no_more_processes(pool: WorkerPool) -> MontySession:
     raise OSError("no more processes")
 
 
+def broken_installation(pool: WorkerPool) -> MontySession:
+    raise ImportError("half of Monty is not there")
+
+
+def no_more_threads(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 class Refusal:
     """Feeds nothing; counts how often it was asked to."""
 
@@ -196,16 +204,17 @@ async def test_a_worker_goes_to_a_run_that_waits_for_one(monkeypatch: pytest.Mon
     async with sandbox() as made:
         session = await made.open(program(ONE))
         await session.start()
-        may_make, check_out = threading.Event(), WorkerPool.check_out
+        makes, may_make, check_out = threading.Event(), threading.Event(), WorkerPool.check_out
 
         def held_up(pool: WorkerPool) -> MontySession:
             if threading.current_thread().name.startswith("sidestep-make"):
+                makes.set()
                 may_make.wait(30)
             return check_out(pool)
 
         monkeypatch.setattr(WorkerPool, "check_out", held_up)
         opening = asyncio.ensure_future(made.open(program(ONE)))
-        await asyncio.sleep(0)
+        await asyncio.to_thread(makes.wait, 30)
         await session.close()
         assert await (await opening).start()
         may_make.set()
@@ -221,7 +230,25 @@ async def test_free_workers_have_a_limit(prelude: Prelude) -> None:
         assert len(children() - before) == 6
         await asyncio.gather(*[session.close() for session in sessions])
         await until(lambda: len(children() - before) == 2)
-        await prelude.was_fed_to(8)
+        await prelude.was_fed_to(7)
+    assert children() == before
+
+
+async def test_one_worker_is_made_ready_ahead_and_the_others_when_a_run_wants_them(prelude: Prelude) -> None:
+    before = children()
+    async with sandbox() as made:
+        sessions = await asyncio.gather(*[made.open(program(ONE)) for _ in range(3)])
+        for session in sessions:
+            await session.start()
+            await session.close()
+        await until_free(made)
+        assert len(prelude.fed) == 4
+        again = await asyncio.gather(*[made.open(program(ONE)) for _ in range(3)])
+        assert len(prelude.fed) == 6
+        assert set(prelude.fed) == children() - before
+        for session in again:
+            await session.start()
+            await session.close()
     assert children() == before
 
 
@@ -248,6 +275,17 @@ async def test_a_worker_that_became_large_is_not_used_again(prelude: Prelude, mo
         assert prelude.fed[1] == prelude.fed[2]
 
 
+async def test_a_worker_whose_script_took_all_memory_is_not_used_again(prelude: Prelude) -> None:
+    """It lives, and keeps in small pieces what the script took."""
+    before = children()
+    async with sandbox() as made:
+        trace = await conducted(made, "def main():\n    left = []\n    while True: left.append(str(len(left)))")
+        assert trace.failure.code is FailureCode.LIMIT
+        await prelude.was_fed_to(2)
+        assert prelude.fed[0] != prelude.fed[1]
+        await until(lambda: children() - before == {prelude.fed[1]})
+
+
 @pytest.mark.parametrize("before", BEFORE)
 async def test_a_run_cannot_tell_which_worker_it_was_given(before: str, prelude: Prelude) -> None:
     """Same calls, same text, same line, same ids and hashes: nothing of the run before is there."""
@@ -264,19 +302,34 @@ async def test_a_run_cannot_tell_which_worker_it_was_given(before: str, prelude:
     assert [call.payload["text"] for call in fresh.calls][:3] == ["not there"] * 3
 
 
-async def test_p9_the_worker_of_a_script_that_waited_hears_nothing_more_of_it(prelude: Prelude) -> None:
+async def test_p9_the_worker_of_a_script_that_waited_hears_nothing_more_of_it(
+    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither its `finally` runs nor is a late completion delivered, while another script runs where it ran."""
+    # A run that wants it does not wait for that.
+    monkeypatch.setattr(worker_pool, "_REST_S", 600.0)
     async with sandbox() as made:
         first = ScriptedHost(await made.open(program(STEP)))
         await first.start()
         await first.session.close()
-        # It is waited for, rather than another made.
         second = ScriptedHost(await made.open(program(STEP)))
         assert prelude.fed == prelude.fed[:1] * 2
         await second.start()
         assert await first.settle("x", None) == Turn()
         first.session.kill()
         assert (await second.finish(lambda _: None)).value == 2
+
+
+async def test_the_worker_of_a_script_whose_turn_had_no_thread_yet_is_used_again(prelude: Prelude) -> None:
+    async with sandbox(Settings(sandbox_threads=1, sandbox_turn_s_max=600.0)) as made:
+        busy, queued = [await made.open(program(source)) for source in (BUSY, ONE)]
+        turns = [asyncio.ensure_future(session.start()) for session in (busy, queued)]
+        await asyncio.sleep(0)
+        await queued.close()
+        await prelude.was_fed_to(3)
+        assert prelude.fed[2] == prelude.fed[1]
+        await busy.close()
+        assert await asyncio.gather(*turns) == [Turn(), Turn()]
 
 
 @pytest.mark.parametrize("has_waitid", [True, False])
@@ -345,6 +398,93 @@ async def test_a_worker_that_could_not_be_renewed_is_made_by_the_next_run(monkey
         assert (await conducted(made, ONE)).value == 1
 
 
+@pytest.mark.parametrize("whose", ["its own", "another's"])
+async def test_what_nobody_foresaw_in_the_making_of_a_worker_is_raised_where_it_is_waited_for(
+    whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = children()
+    async with sandbox() as made:
+        if whose == "another's":
+            session = await made.open(program(ONE))
+            await session.start()
+            monkeypatch.setattr(WorkerPool, "check_out", broken_installation)
+            await session.close()
+        monkeypatch.setattr(WorkerPool, "check_out", broken_installation)
+        async with asyncio.timeout(10):
+            with pytest.raises(ImportError, match="half of Monty"):
+                await made.open(program(ONE))
+        monkeypatch.undo()
+        assert (await conducted(made, ONE)).value == 1
+    assert children() == before
+
+
+async def test_what_nobody_foresaw_in_the_making_of_a_worker_is_told_where_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context.get("exception")))
+    async with sandbox() as made:
+        session = await made.open(program(ONE))
+        await session.start()
+        monkeypatch.setattr(WorkerPool, "check_out", broken_installation)
+        await session.close()
+        await until(lambda: bool(told))
+        assert isinstance(told[0], ImportError)
+        monkeypatch.undo()
+        assert (await conducted(made, ONE)).value == 1
+
+
+async def test_a_run_that_finds_no_thread_for_its_start_leaves_nothing_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or a worker would be given to what it left."""
+    before = children()
+    async with sandbox() as made:
+        monkeypatch.setattr(threading.Thread, "start", no_more_threads)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await made.open(program(ONE))
+        assert not made._workers._waiting
+        monkeypatch.undo()
+        assert (await conducted(made, ONE)).value == 1
+    assert children() == before
+
+
+async def test_a_stop_needs_no_thread_that_the_system_may_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = children()
+    async with sandbox(Settings(sandbox_turn_s_max=600.0)) as made:
+        sessions = [await made.open(program(source)) for source in (STEP, STEP, BUSY)]
+        turns = [asyncio.ensure_future(session.start()) for session in sessions]
+        await asyncio.gather(*turns[:2])
+        monkeypatch.setattr(threading.Thread, "start", no_more_threads)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*[session.close() for session in sessions])
+        monkeypatch.undo()
+        assert await turns[2] == Turn()
+        assert (await conducted(made, ONE)).value == 1
+    assert children() == before
+
+
+async def test_a_dead_worker_that_something_else_reaped_is_not_signalled(
+    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process id may be another's by then: where SIGCHLD is ignored the system reaps, say."""
+    signalled: list[int] = []
+
+    def reaped(*_: int) -> None:
+        raise ChildProcessError
+
+    async with sandbox() as made:
+        await conducted(made, ONE)
+        await prelude.was_fed_to(2)
+        await until_free(made)
+        await kill(prelude.fed[1])
+        monkeypatch.setattr(os, "waitid", reaped)
+        monkeypatch.setattr(os, "kill", lambda process_id, _: signalled.append(process_id))
+        assert (await conducted(made, ONE)).value == 1
+        monkeypatch.undo()
+    assert prelude.fed[1] not in signalled
+
+
 async def test_the_prelude_is_fed_once_and_every_later_worker_begins_where_that_one_stood(
     prelude: Prelude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,6 +525,52 @@ async def test_a_sandbox_that_closes_while_a_run_waits_for_a_worker_says_so(prel
     turn = await (await opening).start()
     assert isinstance(turn.ended, ScriptRaised)
     assert turn.ended.failure.message == "the sandbox is closed"
+    assert children() == before
+
+
+async def test_a_sandbox_that_closes_as_a_run_is_given_its_worker_ends_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = children()
+    offer, closing = WorkerPool._offer, list[asyncio.Future[None]]()
+
+    def closed_right_before(pool: WorkerPool, worker: FedWorker) -> None:
+        # Goes on before the run does, which was given the worker by then.
+        closing.append(asyncio.ensure_future(made.close()))
+        offer(pool, worker)
+
+    async with sandbox() as made:
+        monkeypatch.setattr(WorkerPool, "_offer", closed_right_before)
+        session = await made.open(program(ONE))
+        async with asyncio.timeout(10):
+            assert await session.start() == Turn()
+            await asyncio.gather(*closing)
+    assert children() == before
+
+
+async def test_a_sandbox_that_closes_makes_none_of_the_workers_that_no_thread_makes_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, may_go, made_for = children(), threading.Event(), list[None]()
+    let_go, check_out = FedWorker.let_go, WorkerPool.check_out
+
+    def held_up(worker: FedWorker) -> None:
+        may_go.wait(30)
+        let_go(worker)
+
+    def counted(pool: WorkerPool) -> MontySession:
+        made_for.append(None)
+        return check_out(pool)
+
+    async with sandbox() as made:
+        sessions = [await made.open(program(STEP)) for _ in range(3)]
+        await asyncio.gather(*[session.start() for session in sessions])
+        monkeypatch.setattr(FedWorker, "let_go", held_up)
+        monkeypatch.setattr(WorkerPool, "check_out", counted)
+        await asyncio.gather(*[session.close() for session in sessions])
+        closing = asyncio.ensure_future(made.close())
+        await asyncio.sleep(0)
+        may_go.set()
+        await closing
+    assert not made_for
     assert children() == before
 
 
@@ -465,6 +651,20 @@ async def test_a_sandbox_that_closes_under_its_runs_renews_no_worker(monkeypatch
     names = ("sidestep-make", "sidestep-renew")
     await until(lambda: not any(thread.name.startswith(names) for thread in threading.enumerate()))
     assert len(checked_out) == 1
+    assert children() == before
+
+
+async def test_a_sandbox_that_closes_ends_the_workers_of_scripts_that_were_stopped(
+    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "_REST_S", 600.0)
+    before = children()
+    async with sandbox() as made:
+        sessions = [await made.open(program(STEP)) for _ in range(3)]
+        for session in sessions:
+            await session.start()
+            await session.close()
+        assert len(children() - before) == len(prelude.fed) == 3
     assert children() == before
 
 
