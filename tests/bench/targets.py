@@ -70,8 +70,8 @@ REASONS: dict[str, str] = {
         "A replayed step is one turn of the sandbox and nothing else, and that is this much of a step."
     ),
     "cancel inside a command, to quiescent, against killing the command + 3 commits": (
-        "Two durable writes through the writer's thread are 1.57 of this floor by themselves; noticing that the command "
-        "has ended, closing its pipes and the way of the answer are the rest."
+        "Two durable writes through the writer's thread are 1.57 of this floor by themselves; noticing that the "
+        "command has ended, closing its pipes and the way of the answer are the rest."
     ),
     "round trip of 100 B, against a pipe echo": (
         "A loop that answers a constant from its read callback takes 1.60 by itself; framing, envelope, typed params "

@@ -34,8 +34,8 @@ log = logging.getLogger("sidestep.lsp")
 # Events in the answer, and in each page after it: a log line may have 16 KiB, and a page has to fit the outbound queue.
 _ANSWERED_MAX = 200
 _PAGE = 50
-# Events that are read at once for several pages: a hand-over to the reading thread and back costs as much as a page, and
-# rows hold up to some hundred events, of which those before and after what was asked for are decoded for nothing.
+# Events that are read at once for several pages: a hand-over to the reading thread and back costs as much as a page,
+# and rows hold up to some hundred events, of which those around what was asked for are decoded for nothing.
 _READ_MAX = 1000
 # Open questions in an answer, the oldest; `pending` of the run counts all.
 PENDING_MAX = 100
