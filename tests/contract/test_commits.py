@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from sidestep.model.errors import LeaseLost, StepConflict
 from sidestep.model.run import RunStatus, StepStatus
@@ -133,6 +134,17 @@ async def test_a_lazy_write_keeps_its_place_before_the_next_durable_one(backend:
             store.write_lazily(started(record, f"s{n}"))
             await store.write(completed(record, f"s{n}"))
         assert (await kinds(store, record.run_id))[2:] == ["step:started", "step:completed"] * 5
+
+
+async def test_steps_stand_in_the_order_of_their_starts_also_when_one_write_has_them(backend: Backend) -> None:
+    async with backend.store() as store:
+        record = await running(store)
+        both, outcome = started(record, "a", "b"), completed(record, "a")
+        await store.write(replace(both, bodies=both.bodies + outcome.bodies, outputs=outcome.outputs))
+        first = await store.read_steps(record.run_id, limit=1)
+        rest = await store.read_steps(record.run_id, after=first.next_cursor)
+        found = [(step.step_id, step.status) for step in (*first.items, *rest.items)]
+        assert found == [("a", StepStatus.COMPLETED), ("b", StepStatus.STARTED)]
 
 
 async def test_a_lazy_write_goes_by_itself(backend: Backend) -> None:

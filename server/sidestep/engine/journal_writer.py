@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from sidestep.engine.replay import History
 from sidestep.model.abort import Aborted, AbortKind, AbortReason
 from sidestep.model.errors import LeaseLost, RunNotFound, StoreUnavailable
+from sidestep.model.events import StepChanged
 from sidestep.model.writes import Append, Charge
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sidestep.model.abort import AbortController
-    from sidestep.model.events import RunnerEvent, StepChanged
+    from sidestep.model.events import RunnerEvent
     from sidestep.model.ports import Clock, RunStore
     from sidestep.model.run import RunRecord, RunResult, StepRecord
     from sidestep.model.usage import Usage
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 STORE_RETRY_S = 1.0
 
-# Events of one lazy write; the store counts writes, not events, where it keeps a commit short.
+# Events of one lazy write, so that other writes have their turn between them.
 _BODIES_MAX = 100
 
 
@@ -54,7 +55,8 @@ class JournalWriter:
         self._root_run_id = record.root_run_id
         self._controller = controller
         self._clock = clock
-        # Announced since the event loop last came by; the next durable write of this run takes them along.
+        # Announced since the event loop last came by. The outcome of a step takes its start along, if nothing else is
+        # here; the store gets all other in one piece.
         self._announced: list[RunnerEvent] = []
         # Announced and not written, because the store was away; goes again before whatever is announced later.
         self._lost: list[RunnerEvent] = []
@@ -86,7 +88,8 @@ class JournalWriter:
         """
         Append an event that rides with the next durable write.
 
-        A crash that loses it loses all that came after it, too; a replay says or begins it again.
+        It has its place before whatever this writer writes later. A crash that loses it loses that, too; a replay says
+        or begins it again.
         """
         if not self._announced:
             asyncio.get_running_loop().call_soon(self._hand_over)
@@ -104,7 +107,7 @@ class JournalWriter:
 
         while True:
             whole, along = write, ()
-            if isinstance(write, Append):
+            if isinstance(write, Append) and self._is_all_of(write):
                 along = self._take_announced()
                 whole = replace(write, bodies=along + write.bodies) if along else write
             else:
@@ -112,7 +115,6 @@ class JournalWriter:
             try:
                 return await self._store.write(whole)
             except StoreUnavailable as away:
-                # Whoever waits for `write` may be cancelled before it goes again, and these are others'.
                 self._lost += along
                 await _wait_for_store(away, self.run_id, self._clock)
             except (LeaseLost, RunNotFound) as over:
@@ -158,6 +160,16 @@ class JournalWriter:
         """Ask the store for something; waits for a store that is unavailable. May be cancelled."""
         return await when_available(ask, self.run_id, self._clock)
 
+    def _is_all_of(self, write: Append) -> bool:
+        """
+        Whether all that was announced is of the step that `write` is about: the start of one that ended at once.
+
+        What is another's must not be lost with this write, nor refused with it, nor make it be refused.
+        """
+        about = write.bodies[0]
+        key = about.key if isinstance(about, StepChanged) else None
+        return not self._lost and all(isinstance(body, StepChanged) and body.key == key for body in self._announced)
+
     def _take_announced(self) -> tuple[RunnerEvent, ...]:
         announced = (*self._lost, *self._announced)
         self._lost.clear()
@@ -166,18 +178,21 @@ class JournalWriter:
 
     def _hand_over(self) -> None:
         """Give what was announced to the store, where it rides with any write of this process, or goes soon."""
+        # What comes late by now may be refused, and must not take anything else with it.
+        size = 1 if self._lost else _BODIES_MAX
         announced = self._take_announced()
-        if not announced:
-            return
+        for first in range(0, len(announced), size):
+            self._send_lazily(announced[first : first + size])
 
+    def _send_lazily(self, bodies: tuple[RunnerEvent, ...]) -> None:
         def look(written: Future[RunRecord]) -> None:
             if not written.cancelled() and isinstance(written.exception(), StoreUnavailable):
-                self._lost += announced
+                self._lost += bodies
 
         try:
-            self._store.write_lazily(Append(self.run_id, self.claim_epoch, announced)).add_done_callback(look)
+            self._store.write_lazily(Append(self.run_id, self.claim_epoch, bodies)).add_done_callback(look)
         except StoreUnavailable:
-            self._lost += announced
+            self._lost += bodies
 
 
 async def when_available(ask: Callable[[], Awaitable[T]], run_id: str, clock: Clock) -> T:

@@ -39,6 +39,8 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
     changed = record
     bodies: list[EventBody] = []
     rows: dict[str, StepRecord] = {}
+    # All of them: a step's place is that of its first event, whatever stands between that and its outcome.
+    put_rows: list[StepRecord] = []
     finished = 0
     for body in write.bodies:
         sequence = record.sequence + len(bodies) + 1
@@ -50,12 +52,13 @@ def append(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, 
             changed = _charge(changed, body, before)
             changed = replace(changed, steps=_count(changed.steps, before, body.status, record.claim_epoch))
             rows[body.key] = row
+            put_rows.append(row)
             finished += body.status is StepStatus.COMPLETED
         bodies.append(body)
     assert finished == len(write.outputs), "a completion, and only it, has an output"
     if finished and changed.automatic_resumes:
         changed = replace(changed, automatic_resumes=0)
-    return put(record, changed, bodies, now_ms, steps=rows.values(), finishes_step=finished > 0)
+    return put(record, changed, bodies, now_ms, steps=put_rows, finishes_step=finished > 0)
 
 
 def _append_late(record: RunRecord, root: RunRecord, write: Append, step: StepLookup, now_ms: int) -> Decision:

@@ -130,10 +130,8 @@ class CallThreads:
         for _ in self._threads:
             self._queue.put(None)
 
-    def end(self, seconds: float) -> None:
-        """Wait until they have, for so long at most. Blocks; the event loop may be gone."""
-        self.stop()
-        until = time.monotonic() + seconds
+    def wait(self, until: float) -> None:
+        """Wait until those that were told to stop have ended, or `time.monotonic()` is `until`. Blocks."""
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 

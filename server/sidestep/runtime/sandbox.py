@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from sidestep.model.execution import ScriptRaised, Turn
@@ -79,7 +80,7 @@ class MontySandbox:
         self._turns = CallThreads(settings.sandbox_threads, "sidestep-turn")
         self._workers = WorkerPool(settings)
         self._sessions: set[MontySandboxSession] = set()
-        self._is_used = False
+        self._process_id: int | None = None
         self._is_closed = False
 
     async def open(self, program: Program, known: KnownAnswer | None = None) -> SandboxSession:
@@ -91,8 +92,8 @@ class MontySandbox:
         Cancellation: a worker that was on its way is kept for another run.
         """
         assert not self._is_closed, "a closed sandbox opens nothing"
-        if not self._is_used:
-            self._is_used = True
+        if self._process_id is None:
+            self._process_id = os.getpid()
             atexit.register(self._at_exit)
         worker = await self._workers.take()
         if isinstance(worker, str):
@@ -126,10 +127,17 @@ class MontySandbox:
 
     def _at_exit(self) -> None:
         """The process ends and nothing was closed: a thread that comes back from Monty too late would abort it."""
+        if os.getpid() != self._process_id:
+            # A fork of the process that uses the sandbox has its objects, and none of its threads.
+            return
         for session in list(self._sessions):
             session.kill_worker()
-        self._turns.end(_EXIT_S)
-        self._workers.at_exit(_EXIT_S)
+        threads = [self._turns, *self._workers.at_exit()]
+        for each in threads:
+            each.stop()
+        until = time.monotonic() + _EXIT_S
+        for each in threads:
+            each.wait(until)
 
 
 class _NoSession:
@@ -218,7 +226,9 @@ class MontySandboxSession:
             turn.when_over(lambda: self._workers.end(self._worker, self._left.set))
 
     def kill_worker(self) -> None:
-        """For a process that ends: without an event loop, and without giving anything back."""
+        """For a process that ends: without the event loop, and without giving anything back."""
+        # First, or a loop that still runs, in another thread, would take the end of the worker for the script's.
+        self._is_stopped = True
         self._worker.kill()
 
     async def _taken(self, turn: Callable[[], Turn]) -> Turn:

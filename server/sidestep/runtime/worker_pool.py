@@ -118,7 +118,10 @@ class WorkerPool:
 
     def put_back(self, worker: FedWorker) -> None:
         """Take back a worker that was given no script."""
-        self._offer(worker)
+        if self._waiting or self._has_room():
+            self._offer(worker)
+        else:
+            self.end(worker)
 
     def give_back(self, worker: FedWorker, *, is_next_due: bool) -> None:
         """
@@ -128,8 +131,7 @@ class WorkerPool:
             is_next_due: The next run may come at once, so one worker is made ready for it. Otherwise that is done a
                 moment later, for until a stop is durable, the processor is the stop's.
         """
-        has_room = len(self._free) + len(self._resting) + self._coming < self._settings.sandbox_free_workers_max
-        if self._is_closed or not (has_room or self._waiting):
+        if self._is_closed or not (self._waiting or self._has_room()):
             self.end(worker)
         elif self._waiting:
             self._bring(self._renewing, partial(self._renewed, worker))
@@ -181,10 +183,10 @@ class WorkerPool:
         self._making.stop()
         self._renewing.stop()
 
-    def at_exit(self, seconds: float) -> None:
-        """Let the threads end, for a process that ends without `close`."""
-        self._making.end(seconds)
-        self._renewing.end(seconds)
+    def at_exit(self) -> list[CallThreads]:
+        """For a process that ends without `close`: make nothing from now on. Returns the threads to wait for."""
+        self._is_closed = True
+        return [self._making, self._renewing]
 
     def check_out(self) -> MontySession:
         """
@@ -226,6 +228,9 @@ class WorkerPool:
             self._fed = session.dump()
         else:
             session.load_session(self._fed)
+
+    def _has_room(self) -> bool:
+        return len(self._free) + len(self._resting) + self._coming < self._settings.sandbox_free_workers_max
 
     def _bring_enough(self) -> None:
         """A worker is on its way for each run that waits, be it its own or one that another run had."""
@@ -305,9 +310,13 @@ class WorkerPool:
         return self._made()
 
     def _renewed(self, worker: FedWorker) -> FedWorker | str | None:
+        from pydantic_monty import MontyError
+
         if worker.private_bytes() > _KEPT_BYTES_MAX:
             worker.kill()
-        worker.let_go()
+        # One that cannot be given back is not used again, which is all that matters here.
+        with contextlib.suppress(MontyError, OSError, RuntimeError):
+            worker.let_go()
         return self._made()
 
     def _made(self) -> FedWorker | str:

@@ -41,6 +41,23 @@ class _Row:
     keys: dict[str, str] = field(default_factory=dict[str, str])
     size: int = 0
 
+    def copy(self) -> _Row:
+        return _Row(self.run, self.at_ms, self.sequence, self.bodies.copy(), self.keys.copy(), self.size)
+
+    def add(self, event: JournalEvent) -> None:
+        self.bodies.append(encode_body(self._without_known_key(event.body)))
+        self.sequence = event.sequence
+        self.size += len(self.bodies[-1])
+
+    def _without_known_key(self, body: EventBody) -> EventBody:
+        """The body as the row has it; what it says of its step is known from then on."""
+        if not isinstance(body, StepChanged):
+            return body
+        if self.keys.get(body.step_id) == body.key:
+            return replace(body, key="")
+        self.keys[body.step_id] = body.key
+        return body
+
 
 class EventRows:
     """The events of a transaction that are still to be written."""
@@ -60,20 +77,20 @@ class EventRows:
         if not events:
             return
         at_ms = events[0].at_ms
-        row = self._open.get(run)
-        goes_on = row is not None and row.at_ms == at_ms and row.size <= _ROW_BYTES_MAX
-        row = row if row is not None and goes_on else _Row(run, at_ms)
-        keys: dict[str, str] = {}
-        bodies = [encode_body(_without_known_key(event.body, keys, row.keys)) for event in events]
+        before = self._open.get(run)
+        goes_on = before is not None and before.at_ms == at_ms
+        # A copy takes them, so that an event that cannot be encoded leaves nothing behind.
+        rows = [before.copy() if before is not None and goes_on else _Row(run, at_ms)]
+        for event in events:
+            if rows[-1].size > _ROW_BYTES_MAX:
+                rows.append(_Row(run, at_ms))
+            rows[-1].add(event)
         # Nothing can fail from here on.
-        before = self._open.pop(run, None)
+        self._open.pop(run, None)
         if before is not None and not goes_on:
             self._full.append(before)
-        self._open[run] = row
-        row.sequence = events[-1].sequence
-        row.bodies += bodies
-        row.keys |= keys
-        row.size += sum(map(len, bodies))
+        self._full += rows[:-1]
+        self._open[run] = rows[-1]
 
     def write(self, connection: sqlite3.Connection) -> int:
         """Write everything added; returns the position of the last row, 0 when there was none."""
@@ -124,17 +141,6 @@ def keep_position(connection: sqlite3.Connection, position: int) -> None:
 def last_position(connection: sqlite3.Connection) -> int:
     """The greatest position ever given, 0 before the first."""
     return connection.execute("SELECT max(position) FROM events").fetchone()[0] or 0
-
-
-def _without_known_key(body: EventBody, keys: dict[str, str], keys_before: dict[str, str]) -> EventBody:
-    """The body as its row has it; adds what it says of its step to `keys`, which come after `keys_before`."""
-    if not isinstance(body, StepChanged):
-        return body
-    said = keys.get(body.step_id) or keys_before.get(body.step_id)
-    if said == body.key:
-        return replace(body, key="")
-    keys[body.step_id] = body.key
-    return body
 
 
 def _with_key(body: EventBody, keys: dict[str, str]) -> EventBody:

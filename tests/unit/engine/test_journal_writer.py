@@ -80,19 +80,29 @@ async def pen() -> AsyncIterator[Pen]:
         yield Pen(store, journal, clock, await running(store))
 
 
-async def test_what_is_announced_in_one_breath_with_an_outcome_is_one_write() -> None:
+async def test_a_step_that_ends_at_once_is_one_write() -> None:
+    async with pen() as one:
+        one.writer.write_lazily(A_STARTED)
+        assert await one.writer.write(A_COMPLETED, OUTPUT) == 4
+        assert (one.store.asked, one.store.lazily) == ([2], [])
+        assert await one.told() == ["step:started", "step:completed"]
+        (step,) = (await one.store.read_steps(one.record.run_id)).items
+        assert (step.status, step.sequence, step.output_json) == (StepStatus.COMPLETED, 4, OUTPUT.json)
+        steps = (await one.store.read(one.record.run_id)).steps
+        assert (steps.completed, steps.running, steps.known) == (1, 0, 1)
+
+
+async def test_what_is_others_goes_in_a_write_of_its_own_and_before() -> None:
+    """So that neither can be lost, or refused, with the other."""
     async with pen() as one:
         one.announce("first")
         one.writer.write_lazily(A_STARTED)
-        assert await one.writer.write(A_COMPLETED, OUTPUT) == 5
+        one.writer.write_lazily(step_body("b", StepStatus.STARTED))
+        assert await one.writer.write(A_COMPLETED, OUTPUT) == 6
+        assert (one.store.asked, one.store.lazily) == ([1], [3])
+        assert await one.told() == ["first", "step:started", "step:started", "step:completed"]
         one.announce("last")
-        assert await one.writer.write(step_body("b", StepStatus.STARTED)) == 7
-        assert (one.store.asked, one.store.lazily) == ([3, 2], [])
-        assert await one.told() == ["first", "step:started", "step:completed", "last", "step:started"]
-        (step, _) = (await one.store.read_steps(one.record.run_id)).items
-        assert (step.status, step.sequence, step.output_json) == (StepStatus.COMPLETED, 5, OUTPUT.json)
-        steps = (await one.store.read(one.record.run_id)).steps
-        assert (steps.completed, steps.running, steps.known) == (1, 1, 2)
+        assert await one.writer.write(step_body("b", StepStatus.INTERRUPTED)) == 8
 
 
 async def test_what_nothing_takes_along_goes_by_itself_and_together() -> None:
@@ -121,7 +131,7 @@ async def test_many_announcements_are_several_writes_in_order(monkeypatch: pytes
         for number in range(8):
             one.announce(str(number))
         await one.writer.record(Logged(message="8"))
-        assert (one.store.lazily, one.store.asked) == ([3, 3], [3])
+        assert (one.store.lazily, one.store.asked) == ([3, 3, 2], [1])
         assert await one.told() == [str(number) for number in range(9)]
 
 
@@ -169,3 +179,51 @@ async def test_i3b_a_late_result_is_kept_whatever_goes_along_with_it() -> None:
         one.announce("too late")
         with pytest.raises(Aborted):
             await one.writer.write(step_body("b", StepStatus.COMPLETED), OUTPUT)
+
+
+async def test_j3_what_is_announced_outlasts_a_waiter_that_is_cancelled_in_the_middle_of_its_write() -> None:
+    async with pen() as one:
+        one.journal.fault = AWAY
+        one.announce("first")
+        waiting = asyncio.ensure_future(one.writer.write(A_STARTED))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await until_lost(one)
+        one.journal.fault = None
+        await one.writer.record(Logged(message="second"))
+        assert await one.told() == ["first", "second"]
+
+
+async def test_j3_a_start_that_was_lost_and_is_not_news_any_more_takes_no_others_result_with_it() -> None:
+    """Its own outcome was written meanwhile: it is refused, alone."""
+    async with pen() as one:
+        one.journal.fault = AWAY
+        one.writer.write_lazily(A_STARTED)
+        await until_lost(one)
+        one.journal.fault = None
+        await one.store.write(Append(one.record.run_id, one.record.claim_epoch, (A_COMPLETED,), {key_of("a"): OUTPUT}))
+        b_completed = step_body("b", StepStatus.COMPLETED, duration_ms=3)
+        assert await one.writer.write(b_completed, OUTPUT) == 4
+        assert await one.told() == ["step:completed", "step:completed"]
+
+
+async def test_j3_what_was_lost_goes_again_in_small_writes() -> None:
+    async with pen() as one:
+        one.journal.fault = AWAY
+        for number in range(500):
+            one.announce(str(number))
+        await until_lost(one)
+        one.journal.fault = None
+        await one.writer.record(Logged(message="500"))
+        assert await one.told() == [str(number) for number in range(501)]
+        assert max(*one.store.lazily, *one.store.asked) <= 100
+
+
+async def until_lost(one: Pen) -> None:
+    """The store has refused all that was handed over."""
+    async with asyncio.timeout(30):
+        # Lets the other callbacks run; nothing is waited for by time.
+        while one.writer._announced or not one.writer._lost:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)

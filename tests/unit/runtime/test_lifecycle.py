@@ -194,8 +194,8 @@ async def test_two_hundred_sessions_leave_no_process_and_no_descriptor():
             await asyncio.gather(*[session.start() for session in sessions[:10]])
             await asyncio.gather(*[session.close() for session in sessions])
             counts.append(descriptors())
-            # Workers are used again.
-            assert len(children() - before) <= 20
+            # Workers are used again; one that came for a run that had got another's by then is there, too.
+            assert len(children() - before) <= Settings().sandbox_free_workers_max
         assert max(counts) - min(counts) <= 6
     assert children() == before
 

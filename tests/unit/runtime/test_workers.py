@@ -234,6 +234,16 @@ async def test_free_workers_have_a_limit(prelude: Prelude) -> None:
     assert children() == before
 
 
+async def test_unused_workers_keep_to_the_limit_too() -> None:
+    before = children()
+    async with sandbox(Settings(sandbox_free_workers_max=2)) as made:
+        sessions = await asyncio.gather(*[made.open(program(ONE)) for _ in range(6)])
+        for session in sessions:
+            await session.close()
+        await until(lambda: len(children() - before) == 2)
+    assert children() == before
+
+
 async def test_one_worker_is_made_ready_ahead_and_the_others_when_a_run_wants_them(prelude: Prelude) -> None:
     before = children()
     async with sandbox() as made:

@@ -95,6 +95,12 @@ def test_a_row_is_closed_when_it_is_large_or_the_time_has_moved() -> None:
     assert [(run, last, at) for run, last, at, _ in found] == [(1, 1, 5), (1, 2, 5), (1, 3, 6)]
 
 
+def test_many_events_of_one_write_are_several_rows_when_they_are_large() -> None:
+    rows = EventRows()
+    rows.add(1, lines(*range(1, 11), text="x" * 6_000))
+    assert [last for _, last, _, _ in written(rows)] == [3, 6, 9, 10]
+
+
 def test_rows_stand_in_the_order_of_their_last_events() -> None:
     rows = EventRows()
     rows.add(1, lines(1))
