@@ -15,8 +15,9 @@ from sidestep_protocol.methods import METHODS
 if TYPE_CHECKING:
     from sidestep_protocol.conformance.trial import Trial
 
-# Together 12 MB: over the 8 MiB that may wait for a host, and over what the pipe and this process take unread.
-_LOG_TURNS = 20
+# Together 24 MB: well over the 8 MiB that may wait for a host, what the pipe and this process take unread, and what a
+# quick server has gathered and not sent yet when the run says that it is done.
+_LOG_TURNS = 40
 _LOG_LINES = 50
 _LOG_BYTES = 12_000
 
