@@ -76,7 +76,7 @@ def desk(tmp_path: Path, tmp_store_path: Path) -> Desk:
 async def test_w24_a_run_is_followed_through_three_deaths_of_its_server(desk: Desk) -> None:
     async with asyncio.timeout(PATIENCE_S), desk.keep() as sidecar:
         script = ScriptRef(source=MANY_STEPS, name="many")
-        started = await sidecar.start_background(script, {"steps": 12}, start_key="k")
+        started = await sidecar.start_background(script, {"steps": 40}, start_key="k")
         got: list[Any] = []
         pids: list[int] = []
         async for event in sidecar.follow(started.run_id):
@@ -97,13 +97,13 @@ async def test_w24_a_run_is_followed_through_three_deaths_of_its_server(desk: De
         assert got == journal.events
         assert [event.sequence for event in got] == list(range(1, journal.last_sequence + 1))
         run = (await sidecar.get(started.run_id, "result")).run
-        assert (run.status, run.steps.completed) == ("completed", 12)
+        assert (run.status, run.steps.completed) == ("completed", 40)
         # A step that was in flight at a death is done again; each of the three deaths met at most one.
-        assert set(desk.ran) == {str(n) for n in range(12)}
-        assert sum(desk.ran.values()) - 12 <= 3
+        assert set(desk.ran) == {str(n) for n in range(40)}
+        assert sum(desk.ran.values()) - 40 <= 3
         assert max(desk.ran.values()) <= 2
         assert [step.step_id async for step in sidecar.all_steps(started.run_id, limit=5)] == [
-            f"step:{n}" for n in range(12)
+            f"step:{n}" for n in range(40)
         ]
         assert await sidecar.shutdown() == 0
 
