@@ -138,7 +138,7 @@ class ScriptWorker:
 
     @property
     def is_gone(self) -> bool:
-        """True when the process may have died and been reaped: its id must not be signalled any more."""
+        """True when the process may have died, or lives with all the memory it took: it is not used again."""
         return self._is_gone
 
     def start(self) -> Turn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidestep.runtime.sandbox import MontySandbox
+from tests.unit.runtime.worker_processes import Prelude
 
 
 @pytest.fixture
@@ -19,3 +20,9 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
     monkeypatch.setattr(MontySandbox, "in_turn_thread", counting)
     return taken
+
+
+@pytest.fixture
+def prelude(monkeypatch: pytest.MonkeyPatch) -> Prelude:
+    """Knows the workers that were given the prelude."""
+    return Prelude(monkeypatch)

@@ -6,10 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -19,6 +17,7 @@ from sidestep.model.run import FailureCode
 from sidestep.runtime.sandbox import versions
 from sidestep.settings import Settings
 from tests.unit.runtime.scripted_host import ScriptedHost, conduct, hosted, program, sandbox
+from tests.unit.runtime.worker_processes import run_apart
 
 BUSY = """
 while True:
@@ -37,8 +36,6 @@ async def main():
         print("y")
 """
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Long, so that a test that needs the limit to end is a test that fails.
 PATIENT = Settings(sandbox_turn_s_max=600.0)
@@ -118,13 +115,6 @@ async def test_close_is_idempotent_also_at_once():
         await host.start()
         await asyncio.gather(*[host.session.close() for _ in range(5)])
         await host.session.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        # Lets the other callbacks run; nothing is waited for by time.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 async def test_a_cancelled_turn_leaves_the_session_closable():
@@ -222,13 +212,7 @@ def test_the_process_ends_cleanly_also_when_nothing_was_closed(ending: str):
     asyncio.run(main())
     """
     before = children()
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
+    ended = run_apart(code)
     assert ended.returncode == {"pass": 0, "sys.exit(3)": 3}.get(ending, 1), ended.stderr
     assert ended.stdout == b""
     assert children() == before

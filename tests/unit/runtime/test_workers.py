@@ -1,13 +1,8 @@
-"""Workers: got with the first run, used again, the same for every run, and never left behind."""
+"""Workers: got with the first run, used again, and the same for every run."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,26 +10,29 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from sidestep.model.execution import ScriptRaised, Turn
+from sidestep.model.execution import Turn
 from sidestep.model.run import FailureCode
 from sidestep.runtime import worker, worker_pool
-from sidestep.runtime.fed_worker import FedWorker
 from sidestep.runtime.worker_pool import WorkerPool
 from sidestep.settings import MIB, Settings
-from tests.unit.runtime.scripted_host import ScriptedHost, Trace, program, sandbox
+from tests.unit.runtime.scripted_host import ScriptedHost, program, sandbox
+from tests.unit.runtime.worker_processes import (
+    BUSY,
+    ONE,
+    STEP,
+    Prelude,
+    children,
+    conducted,
+    until,
+    until_free,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydantic_monty import MontySession
 
-    from sidestep.runtime.sandbox import MontySandbox
+    from sidestep.runtime.fed_worker import FedWorker
 
-# Tests take it away, as on a system that does not have it.
-WAIT = os.waitid
-ONE = "def main():\n    return 1"
-STEP = "from sidestep import command\nasync def main():\n    await command(['x'], id='x')\n    return 2"
-BUSY = "while True: pass\ndef main(): pass"
+
 # Says whether it finds what another script may have left behind, and raises on line 15 of its own.
 CURIOUS = """\
 class Thing:
@@ -78,90 +76,6 @@ BEFORE = {
     "too deep": "left = 1\ndef main():\n    return main()",
     "no Python": "def main(:",
 }
-
-
-class Prelude:
-    """Counts the workers that were given the prelude; the giving is the real one."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.fed: list[int] = []
-        give = WorkerPool.give_prelude
-
-        def counting(made: WorkerPool, session: MontySession) -> None:
-            give(made, session)
-            assert session.worker_pid is not None
-            self.fed.append(session.worker_pid)
-
-        monkeypatch.setattr(WorkerPool, "give_prelude", counting)
-
-    async def was_fed_to(self, count: int) -> None:
-        await until(lambda: len(self.fed) >= count)
-
-
-@pytest.fixture
-def prelude(monkeypatch: pytest.MonkeyPatch) -> Prelude:
-    return Prelude(monkeypatch)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        # Lets the other callbacks run; nothing is waited for by time.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
-
-
-def children() -> set[int]:
-    """Those that live: a dead one is reaped by the pool in its own time."""
-    return {child.pid for child in psutil.Process().children() if not is_dead(child)}
-
-
-def is_dead(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-async def kill(process_id: int) -> None:
-    """Returns when all its threads are gone: the main one is called a zombie a little earlier. It is not reaped."""
-    os.kill(process_id, signal.SIGKILL)
-    await asyncio.to_thread(WAIT, os.P_PID, process_id, os.WEXITED | os.WNOWAIT)
-
-
-async def until_free(made: MontySandbox) -> None:
-    await until(lambda: bool(made._workers._free))
-
-
-def no_more_processes(pool: WorkerPool) -> MontySession:
-    raise OSError("no more processes")
-
-
-def broken_installation(pool: WorkerPool) -> MontySession:
-    raise ImportError("half of Monty is not there")
-
-
-def no_more_threads(thread: threading.Thread) -> None:
-    raise RuntimeError("can't start new thread")
-
-
-class Refusal:
-    """Feeds nothing; counts how often it was asked to."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, session: MontySession) -> None:
-        self.count += 1
-        raise OSError("no more processes")
-
-
-async def conducted(made: MontySandbox, source: str) -> Trace:
-    session = await made.open(program(source))
-    host = ScriptedHost(session)
-    await host.start()
-    trace = await host.finish(lambda _: None)
-    await session.close()
-    return trace
 
 
 async def test_there_is_no_worker_before_the_first_run_and_one_that_had_no_script_is_kept(prelude: Prelude) -> None:
@@ -342,159 +256,6 @@ async def test_the_worker_of_a_script_whose_turn_had_no_thread_yet_is_used_again
         assert await asyncio.gather(*turns) == [Turn(), Turn()]
 
 
-@pytest.mark.parametrize("has_waitid", [True, False])
-async def test_a_free_worker_that_died_is_noticed_and_replaced(
-    has_waitid: bool, prelude: Prelude, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not has_waitid:
-        monkeypatch.delattr(os, "waitid", raising=False)
-    async with sandbox() as made:
-        await conducted(made, ONE)
-        await prelude.was_fed_to(2)
-        await until_free(made)
-        await kill(prelude.fed[1])
-        assert (await conducted(made, ONE)).value == 1
-        assert prelude.fed[1] != prelude.fed[2]
-
-
-async def test_where_the_system_does_not_say_who_lives_a_free_worker_is_asked_and_taken(
-    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(os, "waitid", raising=False)
-    async with sandbox() as made:
-        await conducted(made, ONE)
-        await prelude.was_fed_to(2)
-        await until_free(made)
-        session = await made.open(program(ONE))
-        assert len(prelude.fed) == 2
-        await session.start()
-        await session.close()
-
-
-async def test_a_free_worker_that_died_and_has_no_successor_fails_the_run_with_the_reason(
-    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with sandbox() as made:
-        await conducted(made, ONE)
-        await prelude.was_fed_to(2)
-        await until_free(made)
-        await kill(prelude.fed[1])
-        monkeypatch.setattr(WorkerPool, "check_out", no_more_processes)
-        session = await made.open(program(ONE))
-        turn = await session.start()
-        assert isinstance(turn.ended, ScriptRaised)
-        assert turn.ended.failure.code is FailureCode.INFRASTRUCTURE
-        await session.close()
-
-
-async def test_a_worker_that_could_not_be_renewed_is_made_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = children()
-    refusal = Refusal()
-    async with sandbox() as made:
-        session = await made.open(program(ONE))
-        await session.start()
-        monkeypatch.setattr(WorkerPool, "give_prelude", refusal)
-        await session.close()
-        await until(lambda: refusal.count == 1 and not made._workers._coming)
-        broken = await made.open(program(ONE))
-        turn = await broken.start()
-        assert isinstance(turn.ended, ScriptRaised)
-        assert turn.ended.failure.code is FailureCode.INFRASTRUCTURE
-        assert "no more processes" in turn.ended.failure.message
-        assert refusal.count == 2
-        await broken.close()
-        assert children() == before
-        monkeypatch.undo()
-        assert (await conducted(made, ONE)).value == 1
-
-
-@pytest.mark.parametrize("whose", ["its own", "another's"])
-async def test_what_nobody_foresaw_in_the_making_of_a_worker_is_raised_where_it_is_waited_for(
-    whose: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = children()
-    async with sandbox() as made:
-        if whose == "another's":
-            session = await made.open(program(ONE))
-            await session.start()
-            monkeypatch.setattr(WorkerPool, "check_out", broken_installation)
-            await session.close()
-        monkeypatch.setattr(WorkerPool, "check_out", broken_installation)
-        async with asyncio.timeout(10):
-            with pytest.raises(ImportError, match="half of Monty"):
-                await made.open(program(ONE))
-        monkeypatch.undo()
-        assert (await conducted(made, ONE)).value == 1
-    assert children() == before
-
-
-async def test_what_nobody_foresaw_in_the_making_of_a_worker_is_told_where_nobody_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context.get("exception")))
-    async with sandbox() as made:
-        session = await made.open(program(ONE))
-        await session.start()
-        monkeypatch.setattr(WorkerPool, "check_out", broken_installation)
-        await session.close()
-        await until(lambda: bool(told))
-        assert isinstance(told[0], ImportError)
-        monkeypatch.undo()
-        assert (await conducted(made, ONE)).value == 1
-
-
-async def test_a_run_that_finds_no_thread_for_its_start_leaves_nothing_that_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Or a worker would be given to what it left."""
-    before = children()
-    async with sandbox() as made:
-        monkeypatch.setattr(threading.Thread, "start", no_more_threads)
-        with pytest.raises(RuntimeError, match="new thread"):
-            await made.open(program(ONE))
-        assert not made._workers._waiting
-        monkeypatch.undo()
-        assert (await conducted(made, ONE)).value == 1
-    assert children() == before
-
-
-async def test_a_stop_needs_no_thread_that_the_system_may_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = children()
-    async with sandbox(Settings(sandbox_turn_s_max=600.0)) as made:
-        sessions = [await made.open(program(source)) for source in (STEP, STEP, BUSY)]
-        turns = [asyncio.ensure_future(session.start()) for session in sessions]
-        await asyncio.gather(*turns[:2])
-        monkeypatch.setattr(threading.Thread, "start", no_more_threads)
-        async with asyncio.timeout(10):
-            await asyncio.gather(*[session.close() for session in sessions])
-        monkeypatch.undo()
-        assert await turns[2] == Turn()
-        assert (await conducted(made, ONE)).value == 1
-    assert children() == before
-
-
-async def test_a_dead_worker_that_something_else_reaped_is_not_signalled(
-    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its process id may be another's by then: where SIGCHLD is ignored the system reaps, say."""
-    signalled: list[int] = []
-
-    def reaped(*_: int) -> None:
-        raise ChildProcessError
-
-    async with sandbox() as made:
-        await conducted(made, ONE)
-        await prelude.was_fed_to(2)
-        await until_free(made)
-        await kill(prelude.fed[1])
-        monkeypatch.setattr(os, "waitid", reaped)
-        monkeypatch.setattr(os, "kill", lambda process_id, _: signalled.append(process_id))
-        assert (await conducted(made, ONE)).value == 1
-        monkeypatch.undo()
-    assert prelude.fed[1] not in signalled
-
-
 async def test_the_prelude_is_fed_once_and_every_later_worker_begins_where_that_one_stood(
     prelude: Prelude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -511,77 +272,6 @@ async def test_the_prelude_is_fed_once_and_every_later_worker_begins_where_that_
             assert (await conducted(made, ONE)).value == 1
             await prelude.was_fed_to(count)
     assert len(fed) == 1
-
-
-async def test_a_sandbox_closes_while_a_worker_is_renewed_or_waits(prelude: Prelude) -> None:
-    before = children()
-    for _ in range(5):
-        async with sandbox() as made:
-            await conducted(made, ONE)
-        assert children() == before
-    async with sandbox() as made:
-        fed = len(prelude.fed)
-        await conducted(made, ONE)
-        await prelude.was_fed_to(fed + 2)
-        await until_free(made)
-    assert children() == before
-
-
-async def test_a_sandbox_that_closes_while_a_run_waits_for_a_worker_says_so(prelude: Prelude) -> None:
-    before = children()
-    async with sandbox() as made:
-        opening = asyncio.ensure_future(made.open(program(ONE)))
-        await asyncio.sleep(0)
-    turn = await (await opening).start()
-    assert isinstance(turn.ended, ScriptRaised)
-    assert turn.ended.failure.message == "the sandbox is closed"
-    assert children() == before
-
-
-async def test_a_sandbox_that_closes_as_a_run_is_given_its_worker_ends_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = children()
-    offer, closing = WorkerPool._offer, list[asyncio.Future[None]]()
-
-    def closed_right_before(pool: WorkerPool, worker: FedWorker) -> None:
-        # Goes on before the run does, which was given the worker by then.
-        closing.append(asyncio.ensure_future(made.close()))
-        offer(pool, worker)
-
-    async with sandbox() as made:
-        monkeypatch.setattr(WorkerPool, "_offer", closed_right_before)
-        session = await made.open(program(ONE))
-        async with asyncio.timeout(10):
-            assert await session.start() == Turn()
-            await asyncio.gather(*closing)
-    assert children() == before
-
-
-async def test_a_sandbox_that_closes_makes_none_of_the_workers_that_no_thread_makes_yet(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before, may_go, made_for = children(), threading.Event(), list[None]()
-    let_go, check_out = FedWorker.let_go, WorkerPool.check_out
-
-    def held_up(worker: FedWorker) -> None:
-        may_go.wait(30)
-        let_go(worker)
-
-    def counted(pool: WorkerPool) -> MontySession:
-        made_for.append(None)
-        return check_out(pool)
-
-    async with sandbox() as made:
-        sessions = [await made.open(program(STEP)) for _ in range(3)]
-        await asyncio.gather(*[session.start() for session in sessions])
-        monkeypatch.setattr(FedWorker, "let_go", held_up)
-        monkeypatch.setattr(WorkerPool, "check_out", counted)
-        await asyncio.gather(*[session.close() for session in sessions])
-        closing = asyncio.ensure_future(made.close())
-        await asyncio.sleep(0)
-        may_go.set()
-        await closing
-    assert not made_for
-    assert children() == before
 
 
 @pytest.mark.parametrize("moment", ["waits", "has it"])
@@ -642,77 +332,3 @@ async def test_x4_a_worker_on_its_way_takes_no_place_of_a_run(
         turns = await asyncio.gather(*[session.start() for session in sessions])
         assert [len(turn.calls) for turn in turns] == [1, 1]
         assert len(children() - before) == 3
-
-
-async def test_a_sandbox_that_closes_under_its_runs_renews_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = children()
-    checked_out: list[int] = []
-    check_out = WorkerPool.check_out
-
-    def counted(pool: WorkerPool) -> MontySession:
-        checked_out.append(1)
-        return check_out(pool)
-
-    monkeypatch.setattr(WorkerPool, "check_out", counted)
-    async with sandbox() as made:
-        session = await made.open(program(STEP))
-        await session.start()
-    # These threads end when they have done what they were given.
-    names = ("sidestep-make", "sidestep-renew")
-    await until(lambda: not any(thread.name.startswith(names) for thread in threading.enumerate()))
-    assert len(checked_out) == 1
-    assert children() == before
-
-
-async def test_a_sandbox_that_closes_ends_the_workers_of_scripts_that_were_stopped(
-    prelude: Prelude, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_pool, "_REST_S", 600.0)
-    before = children()
-    async with sandbox() as made:
-        sessions = [await made.open(program(STEP)) for _ in range(3)]
-        for session in sessions:
-            await session.start()
-            await session.close()
-        assert len(children() - before) == len(prelude.fed) == 3
-    assert children() == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("ending", ["pass", "sys.exit(3)", "os.kill(os.getpid(), 9)"])
-@pytest.mark.parametrize("moment", ["renewed", "waiting"])
-def test_a_process_that_ends_leaves_no_worker(ending: str, moment: str) -> None:
-    """Nothing was closed: the worker ends because whoever would feed it is gone."""
-    code = f"""
-    import asyncio, os, psutil, sys, time
-    from sidestep.runtime.sandbox import MontySandbox
-    from sidestep.model.execution import Program
-    from sidestep.settings import Settings
-
-    async def main():
-        made = MontySandbox(Settings(), monotonic=time.monotonic)
-        session = await made.open(Program("n", "f", "def main(): return 1", "{{}}"))
-        await session.start()
-        await session.close()
-        while not psutil.Process().children():
-            await asyncio.sleep(0)
-        if {moment!r} == "waiting":
-            while not made._workers._free:
-                await asyncio.sleep(0)
-        print(*[child.pid for child in psutil.Process().children()], flush=True)
-        {ending}
-
-    asyncio.run(main())
-    """
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
-    assert ended.returncode == {"pass": 0, "sys.exit(3)": 3}.get(ending, -9), ended.stderr
-    (pid,) = map(int, ended.stdout.split())
-    with_pid = [process for process in psutil.process_iter() if process.pid == pid]
-    psutil.wait_procs(with_pid, 10)
-    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in with_pid)
