@@ -12,7 +12,7 @@ from sidestep.model.questions import Question, QuestionKind, interaction_id
 from sidestep.model.replay_key import hash_text, step_key
 from sidestep.model.run import Attention, Owner, RunRecord, RunStatus, StepStatus
 from sidestep.model.transitions import RunEvent
-from sidestep.model.writes import Append, Begin, Claim, Finish, Interrupt, StepOutput
+from sidestep.model.writes import Append, Claim, Finish, Interrupt, StepOutput
 from sidestep.settings import Settings
 from sidestep.store.location import StoreLocation
 from sidestep.store.memory import InMemoryRunStore
@@ -103,7 +103,7 @@ def question(record: RunRecord, key: str = "k") -> Question:
 
 async def running(store: Store, number: int = 1, **changes: Any) -> RunRecord:
     record, _ = await store.create(new_run(number, **changes), SOURCE)
-    return await store.write(Begin(record.run_id, claim_epoch=1))
+    return record
 
 
 async def stopped(store: Store, number: int = 1, **changes: Any) -> RunRecord:

@@ -9,11 +9,10 @@ import pytest
 from sidestep.model.errors import ClaimSuperseded, InvalidTransition, LeaseLost, RunLeased, StepConflict
 from sidestep.model.run import Failure, FailureCode, RunResult, RunStatus, StepStatus
 from sidestep.model.transitions import RunEvent
-from sidestep.model.writes import Append, Background, Begin, Finish, Recover, Release
+from sidestep.model.writes import Append, Background, Finish, Recover, Release
 from tests.contract.stores import (
     OTHER_OWNER,
     OWNER,
-    SOURCE,
     Backend,
     Told,
     claim,
@@ -21,7 +20,6 @@ from tests.contract.stores import (
     interrupt,
     kinds,
     logged,
-    new_run,
     running,
     sequences,
     started,
@@ -93,7 +91,6 @@ async def test_f2_i3c_under_an_old_epoch_nothing_is_written(backend: Backend) ->
             logged(record, "x"),
             Finish(record.run_id, 1),
             Finish(record.run_id, 1, error=Failure(FailureCode.SCRIPT, "x")),
-            Begin(record.run_id, 1),
         )
         for write in stale:
             with pytest.raises(LeaseLost):
@@ -174,15 +171,15 @@ async def test_i2_an_interrupt_of_an_ended_run_changes_nothing(backend: Backend)
 
 async def test_a_status_that_does_not_follow_is_refused(backend: Backend) -> None:
     async with backend.store() as store:
-        record, _ = await store.create(new_run(), SOURCE)
-        with pytest.raises(InvalidTransition):
-            await store.write(Background(record.run_id))
-        begun = await store.write(Begin(record.run_id, 1))
-        with pytest.raises(InvalidTransition):
-            await store.write(Begin(record.run_id, 1))
+        record = await running(store)
         with pytest.raises(RunLeased):
-            await store.write(claim(begun))
-        assert await store.read(record.run_id) == begun
+            await store.write(claim(record))
+        assert await store.read(record.run_id) == record
+        ended = await store.write(Finish(record.run_id, 1))
+        for write in (Background(record.run_id), Finish(record.run_id, 1)):
+            with pytest.raises(InvalidTransition):
+                await store.write(write)
+        assert await store.read(record.run_id) == ended
 
 
 async def test_a_release_clears_the_lease_of_its_own_claim_only(backend: Backend) -> None:

@@ -78,7 +78,8 @@ async def test_a_lease_cleared_by_an_event_is_told_with_it_alone(backend: Backen
         # Foreign commits are told before a later own one.
         await other.create(new_run(2), SOURCE)
         told = [told for told in heard.all if isinstance(told, Committed)]
-        assert told[-2].record == done
+        assert [committed for committed in told if not committed.mine][-1].record == done
+        assert [committed.mine for committed in told][-3:] == [False, True, True]
         assert all(committed.events for committed in told)
 
 
@@ -123,7 +124,7 @@ async def test_a_foreign_deletion_is_told_before_a_later_own_commit(backend: Bac
         await store.delete(gone.run_id)
         await other.create(new_run(2), SOURCE)
         assert heard.all[0] == Deleted(gone.run_id, gone.folder, mine=False)
-        assert [type(told) for told in heard.all] == [Deleted, Committed]
+        assert [type(told) for told in heard.all] == [Deleted, Committed, Committed]
 
 
 async def test_a_refused_deletion_is_told_to_nobody(backend: Backend) -> None:

@@ -136,7 +136,7 @@ def test_s2_g1_g2_g3_g4_a_foreground_start_from_first_to_last_message(host: Host
 
 def test_s3_a_background_start_answers_after_the_create_and_the_run_goes_on(host: Host) -> None:
     result = outcome(host.client, host.start(GATED, mode="background"))
-    assert (result["created"], result["status"], result["sequence"]) == (True, "pending", 1)
+    assert (result["created"], result["status"], result["sequence"]) == (True, "running", 2)
     host.step_begun("gated")
     host.open_gate()
     ended = host.client.expect(notification("workflow/statusChanged", runId=result["runId"], status="completed"))

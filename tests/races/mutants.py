@@ -68,7 +68,7 @@ def no_epoch_check(patch: Patch) -> None:
 
 
 def no_claim_required(patch: Patch) -> None:
-    """Begin, Finish, Reopen and Suspend under a claim that is over."""
+    """Finish, Reopen and Suspend under a claim that is over."""
     for module in (journal, nested, decision):
         patch.setattr(module, "require_claim", lambda record, root, claim_epoch: None)
 

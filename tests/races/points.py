@@ -16,7 +16,7 @@ from sidestep.model.events import StepChanged
 from sidestep.model.execution import Settled, StepFailed, StepOutcome, StepRequest, StepSucceeded, Turn
 from sidestep.model.ports import Committed, Deleted
 from sidestep.model.run import TERMINAL, Failure, FailureCode, StepStatus
-from sidestep.model.writes import Append, Ask, Begin, Claim, Finish, Interrupt, Release, Reopen, Suspend, Withdraw
+from sidestep.model.writes import Append, Ask, Claim, Finish, Interrupt, Release, Reopen, Suspend, Withdraw
 from sidestep.store.memory import InMemoryRunStore
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class PointedStore(InMemoryRunStore):
             left = [work for work in world.going_on(before.run_id) if work.window == self._name]
             if left:
                 world.violated(f"{type(write).__name__} lets go of {before.run_id}, and this goes on: {left}")
-        if isinstance(write, Begin | Finish | Reopen | Suspend | Ask | Withdraw) and write.claim_epoch != root.epoch:
+        if isinstance(write, Finish | Reopen | Suspend | Ask | Withdraw) and write.claim_epoch != root.epoch:
             world.violated(f"{type(write).__name__} is written under the claim {write.claim_epoch}, not {root.epoch}")
         if isinstance(write, Claim) and root.epoch != write.expected_epoch:
             world.violated(f"a claim of {before.run_id} expected the epoch {write.expected_epoch}, not {root.epoch}")

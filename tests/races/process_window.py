@@ -86,6 +86,9 @@ class Seen:
     def replied(self, reply: Reply) -> Reply:
         return reply
 
+    def starting(self, name: str, run_id: str) -> None:
+        self._names[name] = run_id
+
     def run_named(self, name: str) -> str:
         return self._names[name]
 

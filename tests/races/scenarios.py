@@ -248,7 +248,7 @@ RACES = {
             "woken owner x claim",
             woken_owner_x_claim,
             time_flows=True,
-            slow=("a: look", "a: commit", "a: sandbox closed", "a: Begin answered"),
+            slow=("a: look", "a: commit", "a: sandbox closed", "a: create answered"),
         ),
         Race("interrupt x child", interrupt_x_child),
         Race("sibling x child", sibling_x_child, failing=frozenset({"bad"})),

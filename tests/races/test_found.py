@@ -49,7 +49,7 @@ class Window(Harness):
 
 async def test_f3_an_owner_woken_after_its_run_was_taken_over_begins_no_step(tmp_path: Path) -> None:
     """
-    It stood still between `Begin` and its first call, and its successor has finished the step meanwhile.
+    It stood still between the create of its run and the first call, and its successor has finished the step meanwhile.
 
     Promise 2, F3: executors look at the claim before their work begins.
     """
@@ -63,7 +63,7 @@ async def test_f3_an_owner_woken_after_its_run_was_taken_over_begins_no_step(tmp
 
     async with window("owner-a") as a, window("owner-b") as b:
         a.commands.looks_at_claim = True
-        a.held.hold("Begin")
+        a.held.hold("create")
         starting = a.start()
         await a.held.reached.wait()
         # From here on it stands still, and hears of nobody.

@@ -31,7 +31,7 @@ from tests.support.scripted_agents import FakeAgentParts
 from tests.support.service_harness import SerialIds
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
     from sidestep.model.execution import Sandbox
@@ -201,8 +201,16 @@ class Window:
         await self.service.close(SHUTDOWN)
 
     async def start(self, script: str, *, background: bool = False, token: str | None = None) -> Reply:
+        def starting(run_id: str, _: RunRecord | None) -> Callable[[], None]:
+            self._world.starting(script, run_id)
+            return lambda: None
+
         request = StartRequest(
-            script=NamedScript(script), args={}, folder=self._place.folder, attention=_attention(background)
+            script=NamedScript(script),
+            args={},
+            folder=self._place.folder,
+            attention=_attention(background),
+            on_run=starting,
         )
         return await self._answer("start", None, self.service.start(request, self._caller(token).signal))
 

@@ -89,6 +89,8 @@ class World:
     _entered: list[Work] = field(default_factory=list[Work])
     # (run id, step id) of every executor call, in order.
     calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    # Script name -> the run it is started as.
+    _starting: dict[str, str] = field(default_factory=dict[str, str])
     # Step ids as each execution of a run's script got them.
     delivered: list[tuple[str, list[str]]] = field(default_factory=list["tuple[str, list[str]]"])
     # (window, run id) -> sequence told last.
@@ -282,10 +284,15 @@ class World:
                 self.violated(f"{run_id}: the script got {step_ids}, the journal has {at} (J3)")
         self.require_sound()
 
+    def starting(self, name: str, run_id: str) -> None:
+        """A run of this script is about to be created; its session may open before."""
+        self._starting[name] = run_id
+
     def run_named(self, name: str) -> str:
         """The run of a script; a schedule has one for each name."""
-        (found,) = [run_id for run_id in self.journal.run_ids() if self._name(run_id) == name]
-        return found
+        found = [run_id for run_id in self.journal.run_ids() if self._name(run_id) == name]
+        assert len(found) < 2, f"one run of {name}"
+        return found[0] if found else self._starting[name]
 
     def _name(self, run_id: str) -> str | None:
         row = self.journal.row(run_id)

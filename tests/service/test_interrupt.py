@@ -306,7 +306,8 @@ async def test_b3_background_of_a_backgrounded_run_is_no_change_and_of_a_stopped
             await h.service.background(record.run_id)
 
 
-async def test_b3_background_of_a_pending_run_applies_once_it_runs(tmp_path: Path) -> None:
+async def test_b3_a_run_can_go_to_the_background_as_soon_as_it_is_told(tmp_path: Path) -> None:
+    """Nobody meets a run that is pending: before the start is answered, it runs already."""
     clock = FakeClock()
     store = HeldStore(clock, Settings())
     async with Harness(tmp_path, store=store, clock=clock) as h:
@@ -314,31 +315,24 @@ async def test_b3_background_of_a_pending_run_applies_once_it_runs(tmp_path: Pat
         h.commands.held.add("only")
         task = h.start()
         await store.reached.wait()
-        (pending,) = await store.owned_runs()
-        assert pending.status is RunStatus.PENDING
-        created = store.release
-        store.hold("read")
-        moved = asyncio.create_task(h.service.background(pending.run_id))
-        await store.reached.wait()
+        (created,) = await store.owned_runs()
+        assert (await h.service.background(created.run_id)).status is RunStatus.BACKGROUNDED
         store.release.set()
-        created.set()
-        assert (await moved).status is RunStatus.BACKGROUNDED
         assert (await task).record.status is RunStatus.BACKGROUNDED
-        assert (await h.kinds(pending.run_id))[:3] == ["status:pending", "status:running", "status:backgrounded"]
+        assert (await h.kinds(created.run_id))[:3] == ["status:pending", "status:running", "status:backgrounded"]
 
 
-async def test_b3_background_of_a_pending_run_that_stops_before_it_runs_says_so(tmp_path: Path) -> None:
+async def test_b3_background_of_a_run_that_was_stopped_before_its_start_is_answered_says_so(tmp_path: Path) -> None:
     clock = FakeClock()
     store = HeldStore(clock, Settings())
     async with Harness(tmp_path, store=store, clock=clock) as h:
         store.hold("create")
         task = h.start()
         await store.reached.wait()
-        (pending,) = await store.owned_runs()
-        moved = asyncio.create_task(h.service.background(pending.run_id))
-        await h.store.write(Interrupt(pending.run_id, "user"))
+        (created,) = await store.owned_runs()
+        await h.store.write(Interrupt(created.run_id, "user"))
         with pytest.raises(InvalidTransition, match="interrupted"):
-            await moved
+            await h.service.background(created.run_id)
         store.release.set()
         assert (await task).record.status is RunStatus.INTERRUPTED
 

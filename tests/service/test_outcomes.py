@@ -12,7 +12,7 @@ from sidestep.model.abort import AbortKind, AbortReason
 from sidestep.model.errors import Draining, StoreUnavailable
 from sidestep.model.events import StepChanged
 from sidestep.model.run import RunStatus, StepStatus
-from sidestep.model.writes import Append, Begin
+from sidestep.model.writes import Append
 from sidestep.runtime.sandbox import MontySandboxSession
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
@@ -70,17 +70,23 @@ class SlowStore(InMemoryRunStore):
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock, Settings())
-        self.slow: str | type[Write] | None = None
+        self.slow: str | None = None
+        self.holds_create = False
         self.reached, self.go = asyncio.Event(), asyncio.Event()
         self.refused: str | None = None
+
+    async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
+        if self.holds_create:
+            self.reached.set()
+            await self.go.wait()
+        return await super().create(record, source)
 
     async def write(self, write: Write) -> RunRecord:
         if self.refused is not None and completes(write, self.refused):
             self.refused = None
             self.reached.set()
             raise AWAY
-        slow = self.slow
-        if slow is not None and (completes(write, slow) if isinstance(slow, str) else isinstance(write, slow)):
+        if self.slow is not None and completes(write, self.slow):
             self.slow = None
             self.reached.set()
             await self.go.wait()
@@ -254,11 +260,11 @@ async def test_p10_an_outcome_that_waits_for_another_is_journaled_when_its_run_i
         assert [(step, reason.kind) for step, reason in h.commands.aborts] == [("c", AbortKind.USER)]
 
 
-async def test_s1_a_run_is_begun_durably_before_any_of_its_work(tmp_path: Path, turns: Turns) -> None:
+async def test_s1_a_run_is_durable_before_any_of_its_work(tmp_path: Path, turns: Turns) -> None:
     """Its worker is got and its first turn taken meanwhile."""
     harness, store = over_slow_store(tmp_path)
     async with harness as h:
-        store.slow = Begin
+        store.holds_create = True
         task = h.start(TELLING)
         await store.reached.wait()
         await turns.count(1)
@@ -268,15 +274,16 @@ async def test_s1_a_run_is_begun_durably_before_any_of_its_work(tmp_path: Path, 
         assert (await h.kinds(record.run_id))[:2] == ["status:pending", "status:running"]
 
 
-async def test_i1_a_run_that_is_shut_down_before_it_has_begun_is_left_interrupted(tmp_path: Path, turns: Turns) -> None:
+async def test_i1_a_run_that_is_shut_down_while_it_is_created_is_left_interrupted(tmp_path: Path, turns: Turns) -> None:
     harness, store = over_slow_store(tmp_path)
     async with harness as h:
-        store.slow = Begin
+        store.holds_create = True
         task = h.start(TELLING)
         await store.reached.wait()
         await turns.count(1)
         closing = asyncio.create_task(h.service.close(AbortReason(AbortKind.SHUTDOWN)))
-        await h.told("told status:interrupted")
+        await asyncio.sleep(0)
+        assert h.service.runs.draining.signal.is_aborted
         store.go.set()
         await closing
         with pytest.raises(Draining) as answered:

@@ -234,7 +234,7 @@ async def test_s4_an_abort_during_the_create_leaves_an_interrupted_run_and_no_ex
         assert outcome["status"] == "interrupted"
         assert outcome["resumable"] is True
         assert outcome["quiescent"] is True
-        assert await h.kinds(outcome["runId"]) == ["status:pending", "status:interrupted"]
+        assert await h.kinds(outcome["runId"]) == ["status:pending", "status:running", "status:interrupted"]
         assert h.commands.calls == []
         record = await h.store.read(outcome["runId"])
         assert (record.reason, record.owner) == ("cancelled", None)

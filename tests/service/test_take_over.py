@@ -16,7 +16,7 @@ import pytest
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
 from sidestep.model.errors import Draining, RequestCancelled, RunLeased
 from sidestep.model.run import RunStatus
-from sidestep.model.writes import Begin, Finish, Interrupt
+from sidestep.model.writes import Finish, Interrupt
 from sidestep.service.watch_pace import Pace
 from sidestep.settings import Settings
 from sidestep.store.memory_journal import MemoryJournal
@@ -258,7 +258,6 @@ async def test_f4_the_processes_of_nested_runs_are_ended_too(tmp_path: Path) -> 
                 depth=depth,
             )
             await b.store.create(child, "async def main():\n    return None\n")
-        await b.store.write(Begin(new_run(4).run_id, claim_epoch=1))
         await b.store.write(Finish(new_run(4).run_id, claim_epoch=1))
         b.owners.dead.add(OTHER_OWNER.owner_id)
         await b.clock.sleeper(0.5)

@@ -131,9 +131,12 @@ class NestedRuns:
             release = self._admit()
             try:
                 signal.throw_if_aborted()
+                is_new = child is None
                 child, source = await self._opened(child, child_id, request)
+                # As it was told first: whoever follows the parent can tell that it begins, or goes on.
+                status = RunStatus.PENDING if is_new else child.status
                 self._writer.write_lazily(
-                    ChildChanged(step_id=request.step_id, child_run_id=child_id, name=child.name, status=child.status)
+                    ChildChanged(step_id=request.step_id, child_run_id=child_id, name=child.name, status=status)
                 )
                 return _outcome(await self._conducted(child, source, signal))
             finally:

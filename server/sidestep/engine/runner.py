@@ -19,6 +19,7 @@ from sidestep.engine.agent_steps import AgentSteps
 from sidestep.engine.ended import has_ended
 from sidestep.engine.journal_writer import JournalWriter
 from sidestep.engine.nested import NestedRuns
+from sidestep.engine.opening import Opening
 from sidestep.engine.output import read_result
 from sidestep.engine.permissions import Permissions
 from sidestep.engine.questions import Questions
@@ -27,8 +28,8 @@ from sidestep.engine.steps import Steps
 from sidestep.model.abort import Aborted
 from sidestep.model.events import Logged, PhaseEntered
 from sidestep.model.execution import ScriptRaised
-from sidestep.model.run import Failure, FailureCode, RunStatus
-from sidestep.model.writes import Begin, Finish
+from sidestep.model.run import Failure, FailureCode
+from sidestep.model.writes import Finish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,16 @@ if TYPE_CHECKING:
     from sidestep.engine.questions import Answered
     from sidestep.engine.replay import Announcement, History
     from sidestep.model.abort import AbortController
-    from sidestep.model.execution import Call, OutputSink, Program, Sandbox, ScriptReturned, StepExecutor
+    from sidestep.model.execution import (
+        Call,
+        OutputSink,
+        Program,
+        Sandbox,
+        SandboxSession,
+        ScriptReturned,
+        StepExecutor,
+        Turn,
+    )
     from sidestep.model.ports import Clock, JsonSchemas, RunStore
     from sidestep.model.run import RunRecord
     from sidestep.settings import Settings
@@ -66,19 +76,27 @@ class Runner:
     Conducts a script once.
 
     Args:
-        record: The row after the run was created (pending), or claimed or reopened (running).
+        record: The row after the run was created, claimed or reopened.
         controller: The run's own: the root's, or one that follows the step that made this nested run.
         tree: What the runs of one execution of a root share.
+        opening: Of a new run, begun while it was created; the runner closes it.
     """
 
     def __init__(
-        self, parts: RunnerParts, record: RunRecord, program: Program, controller: AbortController, tree: Tree
+        self,
+        parts: RunnerParts,
+        record: RunRecord,
+        program: Program,
+        controller: AbortController,
+        tree: Tree,
+        opening: Opening | None = None,
     ) -> None:
         self._parts = parts
         self._record = record
         self._program = program
         self._signal = controller.signal
         self._tree = tree
+        self._opening = opening
         self._writer = JournalWriter(parts.store, record, tree.controller, parts.clock)
         self._phase: str | None = None
 
@@ -92,14 +110,22 @@ class Runner:
         Raises:
             Aborted: the signal fired or the claim is over; nothing was decided about the run's status here.
         """
+        try:
+            return await self._run()
+        finally:
+            # Closed already, unless the script never had its turn.
+            if self._opening is not None:
+                await self._opening.close()
+
+    async def _run(self) -> RunRecord:
+        self._signal.throw_if_aborted()
         history = await self._writer.read_history(self._record)
         deliveries = Deliveries(history.horizon)
         ended: ScriptReturned | ScriptRaised | Aborted
         async with asyncio.TaskGroup() as group:
             steps = self._steps(history, deliveries, group)
-            begun = group.create_task(self._begin())
             try:
-                ended = await self._conduct(history, deliveries, steps, begun)
+                ended = await self._conduct(history, deliveries, steps)
                 if not await steps.stop(self._parts.settings.interrupt_grace_s):
                     log.error("%s: main ended, and a step ignores its abort signal", self._record.run_id)
             except Aborted as aborted:
@@ -113,15 +139,6 @@ class Runner:
         # The run is nobody's by now: another process may have claimed it again.
         await self._parts.agents.worktrees.remove_run(run_id, lambda: has_ended(store, run_id))
         return stopped
-
-    async def _begin(self) -> Aborted | None:
-        """Commit that the run is running; meanwhile it gets its worker, and its script takes the first turn."""
-        try:
-            if self._record.status is RunStatus.PENDING:
-                self._record = await self._writer.commit(Begin(self._record.run_id, self._record.claim_epoch))
-        except Aborted as aborted:
-            return aborted
-        return None
 
     async def _conduct_child(self, record: RunRecord, program: Program, controller: AbortController) -> RunRecord:
         return await Runner(self._parts, record, program, controller, self._tree).run()
@@ -171,16 +188,20 @@ class Runner:
             group=group,
         )
 
-    async def _conduct(
-        self, history: History, deliveries: Deliveries, steps: Steps, begun: asyncio.Task[Aborted | None]
-    ) -> ScriptReturned | ScriptRaised:
-        session = await self._signal.race(self._parts.sandbox.open(self._program, steps.known))
-        # An abort ends a turn in the middle and the wait for an answer. Races would do, at two tasks more a step.
-        unlisten = self._signal.listen(lambda reason: (session.kill(), deliveries.stop(reason)))
+    async def _conduct(self, history: History, deliveries: Deliveries, steps: Steps) -> ScriptReturned | ScriptRaised:
+        opening = self._opening or Opening(self._parts.sandbox, self._program, self._signal, steps.known)
         try:
-            turn = await session.start()
-            if (aborted := await begun) is not None:
-                raise aborted
+            session, turn = await opening.first_turn()
+            return await self._take_turns(session, turn, history, deliveries, steps)
+        finally:
+            await opening.close()
+
+    async def _take_turns(
+        self, session: SandboxSession, turn: Turn, history: History, deliveries: Deliveries, steps: Steps
+    ) -> ScriptReturned | ScriptRaised:
+        # An abort ends a turn in the middle, and here the wait for an answer. A race would do, at two tasks a step.
+        unlisten = self._signal.listen(deliveries.stop)
+        try:
             while True:
                 self._signal.throw_if_aborted()
                 for call in turn.calls:
@@ -192,7 +213,6 @@ class Runner:
                 await deliveries.confirmed()
         finally:
             unlisten()
-            await session.close()
 
     async def _take(self, call: Call, history: History, steps: Steps) -> None:
         match call.name:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sidestep.model.questions import Question
+    from sidestep.model.run import Attention
 
 StepLookup = Callable[[str], StepRecord | None]
 
@@ -92,6 +93,18 @@ def change_status(
     counts = replace(changed.steps, running=0) if stopped else changed.steps
     record = replace(changed, status=status, reason=reason, ended_at_ms=now_ms if stopped else None, steps=counts)
     return put(origin, record, [*before, body, *after], now_ms)
+
+
+def put_first(record: RunRecord, attention: Attention | None = None) -> tuple[Decision, Decision]:
+    """
+    The first two changes of a new run's row, `pending` and `running`.
+
+    Both are one commit: no run is ever found that was created and never begun, and a start waits for one write.
+    """
+    assert record.status is RunStatus.PENDING, "a run is created pending"
+    body = StatusChanged(status=RunStatus.PENDING, epoch=record.epoch, attention=attention)
+    created = put(record, record, [body], record.created_at_ms)
+    return created, change_status(created.record, created.record, RunEvent.BEGIN, record.created_at_ms)
 
 
 def put(

@@ -13,9 +13,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sidestep.model.abort import SETTLED_REASONS, AbortKind
-from sidestep.model.decision import Decision, StepLookup, change_status, put, require_claim
+from sidestep.model.decision import Decision, StepLookup, change_status, put_first, require_claim
 from sidestep.model.errors import ClaimSuperseded, InvalidTransition, RunLeased
-from sidestep.model.events import ErrorRaised, EventBody, Logged, ResultStored, StatusChanged
+from sidestep.model.events import ErrorRaised, EventBody, Logged, ResultStored
 from sidestep.model.nested import reopened, source_change, suspended
 from sidestep.model.progress import append, charge
 from sidestep.model.run import TERMINAL, Attention, RunRecord, RunResult, RunStatus
@@ -26,7 +26,6 @@ from sidestep.model.writes import (
     Append,
     Ask,
     Background,
-    Begin,
     Charge,
     Claim,
     Finish,
@@ -43,19 +42,17 @@ from sidestep.model.writes import (
 _SETTLED_WORDS = frozenset(kind.value for kind in SETTLED_REASONS)
 
 
-def created(record: RunRecord) -> Decision:
+def created(record: RunRecord) -> tuple[Decision, Decision]:
     """
-    The first write of a root run: `pending`, owned by its creator under epoch 1.
+    The first write of a root run: `pending` and `running`, owned by its creator under epoch 1.
 
     Args:
         record: The row as the service made it: status pending, epoch and claim epoch 1, sequence 0.
     """
-    assert record.status is RunStatus.PENDING, "a run is created pending"
     assert record.is_root, "a nested run is created under its root's claim"
     assert record.epoch == record.claim_epoch == 1, "who creates, owns: epoch 1"
     assert record.owner is not None, "who creates, owns"
-    body = StatusChanged(status=RunStatus.PENDING, epoch=1, attention=record.attention)
-    return put(record, record, [body], record.created_at_ms)
+    return put_first(record, record.attention)
 
 
 def decide(record: RunRecord, root: RunRecord, write: Write, step: StepLookup, now_ms: int) -> Decision:
@@ -82,9 +79,6 @@ def decide(record: RunRecord, root: RunRecord, write: Write, step: StepLookup, n
             return append(record, root, write, step, now_ms)
         case Charge():
             return charge(record, root, write, step)
-        case Begin():
-            require_claim(record, root, write.claim_epoch)
-            return change_status(record, record, RunEvent.BEGIN, now_ms)
         case Finish():
             return _finish(record, root, write, now_ms)
         case Reopen():

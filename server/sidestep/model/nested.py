@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from sidestep.model.abort import AbortKind
-from sidestep.model.decision import Decision, change_status, put, require_claim
+from sidestep.model.decision import Decision, change_status, put_first, require_claim
 from sidestep.model.errors import InvalidTransition, LeaseLost
-from sidestep.model.events import SourceChanged, StatusChanged
+from sidestep.model.events import SourceChanged
 from sidestep.model.run import NestedSums, RunRecord, RunStatus, StepCounts
 from sidestep.model.transitions import RunEvent
 from sidestep.model.usage import Spent, Usage
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from sidestep.model.writes import Reopen, Suspend
 
 
-def created_under(record: RunRecord, root: RunRecord) -> Decision:
+def created_under(record: RunRecord, root: RunRecord) -> tuple[Decision, Decision]:
     """
-    The first write of a nested run.
+    The first write of a nested run: `pending` and `running`.
 
     Args:
         record: The row as the engine made it: pending, no owner, epoch and claim epoch the root's, sequence 0.
@@ -39,11 +39,9 @@ def created_under(record: RunRecord, root: RunRecord) -> Decision:
         LeaseLost: the root's claim is over.
     """
     assert not record.is_root, "a nested run has another root"
-    assert record.status is RunStatus.PENDING, "a run is created pending"
     assert record.owner is None, "the lease stands on the root's row"
     _require_active(record, root, record.claim_epoch)
-    body = StatusChanged(status=RunStatus.PENDING, epoch=record.epoch)
-    return put(record, record, [body], record.created_at_ms)
+    return put_first(record)
 
 
 def reopened(record: RunRecord, root: RunRecord, write: Reopen, now_ms: int) -> Decision:

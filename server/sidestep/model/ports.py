@@ -119,10 +119,13 @@ class RunStore(Protocol):
 
     async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
         """
-        Store a new run with its source and its lease, durably; a nested run under its root's claim.
+        Store a new run, `pending` and then `running`, with its source and its lease, in one durable commit.
+
+        A nested run is stored under its root's claim.
 
         Returns:
-            (row, True); or (the existing row, False) when the folder and start key are taken, or a nested run's id is.
+            (the running row, True); or (the existing row, False) when the folder and start key are taken, or a nested
+            run's id is.
 
         Raises:
             LeaseLost: a nested run's root is not claimed any more.

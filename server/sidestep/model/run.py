@@ -19,7 +19,7 @@ from sidestep.model.usage import Spent, Usage
 class RunStatus(enum.Enum):
     """Where a run is in its life."""
 
-    PENDING = "pending"  # Created and owned; the script has not begun.
+    PENDING = "pending"  # Created and owned; `running` follows in the same commit.
     RUNNING = "running"  # The script is being conducted.
     BACKGROUNDED = "backgrounded"  # Like running, but the request that waited for it was released.
     INTERRUPTED = "interrupted"  # Stopped durably; may be resumed.

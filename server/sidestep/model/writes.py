@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from sidestep.model.usage import Usage
 
 
-class Begin(Value, frozen=True):
-    """The creating owner starts the script: pending -> running."""
-
-    run_id: str
-    claim_epoch: int
-
-
 class Claim(Value, frozen=True):
     """
     Take a stopped run and make it running again, as one compare-and-set on the epoch.
@@ -175,4 +168,4 @@ class Recover(Value, frozen=True):
 
 QuestionWrite = Ask | Answer | Withdraw
 RootWrite = Claim | Background | Interrupt | Release | Recover
-Write = RootWrite | Begin | Reopen | Suspend | Append | Charge | Finish | QuestionWrite
+Write = RootWrite | Reopen | Suspend | Append | Charge | Finish | QuestionWrite

@@ -35,6 +35,7 @@ from sidestep.model.writes import Finish, Interrupt, Release
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from sidestep.engine.opening import Opening
     from sidestep.engine.runner import RunnerParts
     from sidestep.model.execution import ChildScripts, Program
     from sidestep.model.ports import Committed
@@ -55,31 +56,30 @@ class ActiveRun:
         controller: Aborts the execution; its first reason is why it stopped.
         request_id: The request that started it, for the host's first notification; None for none.
         waiters: Requests that wait for the run now.
-        claim_epoch: Epoch of our claim once the run is created or claimed in the store, None before.
+        claim_epoch: Epoch of our claim: 1 of a new run; of another None until it is claimed in the store.
+        is_durable: Whether it is ours in the store. Before, an interrupt has nothing to write: the controller fires.
         latest: The row as of the last commit told here.
         released: The row after the commit that cleared the lease of a stopped execution, None before.
         decided: Set when it is known whether the run became ours.
         quiescent: Set when the execution has unwound and the lease is cleared.
     """
 
-    def __init__(self, run_id: str, folder: str, request_id: int | str | None = None) -> None:
+    def __init__(
+        self, run_id: str, folder: str, request_id: int | str | None = None, claim_epoch: int | None = None
+    ) -> None:
         self.run_id = run_id
         self.folder = folder
         self.request_id = request_id
         self.controller = AbortController()
         self.waiters = 0
-        self.claim_epoch: int | None = None
+        self.claim_epoch = claim_epoch
+        self.is_durable = False
         self.latest: RunRecord | None = None
         self.released: RunRecord | None = None
         self.decided = asyncio.Event()
         self.quiescent = asyncio.Event()
         # The durable write of a stop, shared by everybody who asks for it.
         self.stop_written: asyncio.Task[RunRecord] | None = None
-
-    @property
-    def is_durable(self) -> bool:
-        """Before the run is ours in the store, an interrupt has nothing to write: only the controller fires."""
-        return self.claim_epoch is not None
 
 
 class ActiveRuns:
@@ -176,19 +176,32 @@ class ActiveRuns:
             self._heed(active)
 
     def conduct(
-        self, active: ActiveRun, record: RunRecord, program: Program, reopening: Reopening = Reopening.RESUME
+        self,
+        active: ActiveRun,
+        record: RunRecord,
+        program: Program,
+        *,
+        reopening: Reopening = Reopening.RESUME,
+        opening: Opening | None = None,
     ) -> None:
         """
-        Supervise a run we own: begin it if it is pending, run its script, see it to quiescence.
+        Supervise a run we own: run its script, see it to quiescence.
 
         Args:
             reopening: How its stopped nested runs go on.
+            opening: As of `Runner`.
         """
         active.claim_epoch = record.claim_epoch
+        active.is_durable = True
         active.decided.set()
         self._heed(active)
+        reason = active.controller.signal.reason
+        if reason is not None and reason.kind in INTERRUPT_REASONS:
+            # Stopped before there was anything to stop durably.
+            self.stop(active, reason)
         tree = Tree(active.controller, self._child_scripts, self.admit_child, reopening)
-        self._spawn(self._supervise(active, record, program, tree), f"run {record.run_id}")
+        runner = Runner(self._parts, record, program, active.controller, tree, opening)
+        self._spawn(self._supervise(active, record, runner), f"run {record.run_id}")
 
     async def undisturbed(self, work: Coroutine[object, object, T]) -> T:
         """Await work that must not be torn apart when the request that asked for it is."""
@@ -222,7 +235,7 @@ class ActiveRuns:
         """
         self.draining.abort(reason)
         for active in self:
-            # What is not durable yet is stopped by its supervisor, once it is.
+            # What is not durable yet is stopped once it is.
             if active.is_durable:
                 self.stop(active, reason)
             else:
@@ -249,18 +262,18 @@ class ActiveRuns:
             return
         active.controller.abort(AbortReason(AbortKind.LEASE_LOST, detail="interrupted, or taken over"))
 
-    async def _supervise(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
+    async def _supervise(self, active: ActiveRun, record: RunRecord, runner: Runner) -> None:
         try:
-            await self._see_to_its_end(active, record, program, tree)
+            await self._see_to_its_end(active, record, runner)
         except RunNotFound:
             # Whoever took it over while this process stood still has ended it, and it was deleted.
             log.info("%s is gone", record.run_id)
         finally:
             self.dismiss(active)
 
-    async def _see_to_its_end(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
+    async def _see_to_its_end(self, active: ActiveRun, record: RunRecord, runner: Runner) -> None:
         try:
-            await self._execute(active, record, program, tree)
+            await self._execute(active, record, runner)
         except (Aborted, LeaseLost):
             await self._settle_stop(active, record)
         except Exception as error:
@@ -270,13 +283,12 @@ class ActiveRuns:
             else:
                 await self._fail(record, error)
 
-    async def _execute(self, active: ActiveRun, record: RunRecord, program: Program, tree: Tree) -> None:
-        active.controller.signal.throw_if_aborted()
+    async def _execute(self, active: ActiveRun, record: RunRecord, runner: Runner) -> None:
         deadline = None
         if record.deadline_at_ms is not None:
             deadline = self._spawn(self._expire(active, record.deadline_at_ms), f"deadline {record.run_id}")
         try:
-            await Runner(self._parts, record, program, active.controller, tree).run()
+            await runner.run()
         finally:
             if deadline is not None:
                 deadline.cancel()

@@ -180,7 +180,7 @@ class Claims:
             self._runs.dismiss(active)
             undo()
             raise
-        self._runs.conduct(active, claimed, program_of(claimed, text), _reopening(event, source))
+        self._runs.conduct(active, claimed, program_of(claimed, text), reopening=_reopening(event, source))
         return claimed
 
     async def _decided(self, rival: ActiveRun, record: RunRecord, signal: AbortSignal) -> None:

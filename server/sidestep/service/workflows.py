@@ -13,6 +13,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from sidestep.engine.opening import Opening
 from sidestep.model.abort import AbortController, AbortKind, AbortReason
 from sidestep.model.errors import (
     Draining,
@@ -132,7 +133,7 @@ class WorkflowService:
         known = await self._known_by_start_key(request)
         if known is not None:
             return Started(await self._join(request, known, signal), created=False)
-        active = ActiveRun(self._parts.ids.run_id(), request.folder.path, request.request_id)
+        active = ActiveRun(self._parts.ids.run_id(), request.folder.path, request.request_id, claim_epoch=1)
         self.runs.admit(active)
         script = await self._resolved(active, request)
         foreground = request.attention is Attention.BLOCKING
@@ -188,24 +189,13 @@ class WorkflowService:
 
     async def background(self, run_id: str) -> RunRecord:
         """
-        Release the request that waits for the run; the run goes on (B1). Idempotent; a pending run is waited for (B3).
+        Release the request that waits for the run; the run goes on (B1). Idempotent.
 
         Raises:
             RunNotFound.
             InvalidTransition: it has stopped, or is a child.
         """
-        rest = self.pace.expect_others()
-        begun = self.listeners.expect(run_id, lambda record: record.status is not RunStatus.PENDING)
-        try:
-            await self.pace.in_force()
-            record = await self.store.read(run_id)
-            _require_root(record)
-            if record.status is RunStatus.PENDING:
-                await begun
-            return await self.store.write(Background(run_id))
-        finally:
-            begun.cancel()
-            rest()
+        return await self.store.write(Background(run_id))
 
     async def delete(self, run_id: str) -> RunRecord:
         """Remove a stopped, quiescent run with its tree, worktrees and patches; returns the row it had."""
@@ -259,19 +249,21 @@ class WorkflowService:
     async def _create(self, active: ActiveRun, request: StartRequest, script: ResolvedScript) -> tuple[RunRecord, bool]:
         """Make the run durable and conduct it, or give way to the run that has its start key."""
         undo = request.on_run(active.run_id, None)
+        created, opening = False, None
         try:
             record = self._new_record(active.run_id, request, script)
+            program = program_of(record, script.source)
+            opening = Opening(self._parts.runner.sandbox, program, active.controller.signal)
             record, created = await self.store.create(record, script.source)
-        except BaseException:
-            self.runs.dismiss(active)
-            undo()
-            raise
-        if created:
-            self.runs.conduct(active, record, program_of(record, script.source))
-        else:
-            self.runs.dismiss(active)
-            undo()
-        return record, created
+            if created:
+                self.runs.conduct(active, record, program, opening=opening)
+            return record, created
+        finally:
+            if not created:
+                self.runs.dismiss(active)
+                undo()
+                if opening is not None:
+                    await opening.close()
 
     async def _known_by_start_key(self, request: StartRequest) -> RunRecord | None:
         """The run that has the request's start key: its snapshot wins, whatever became of the script (S7)."""

@@ -53,16 +53,17 @@ class MemoryTransaction:
         existing = self._journal.runs.get(record.run_id)
         if record.is_root:
             assert existing is None, "a run's id is new"
-            decision = created(record)
+            first, begun = created(record)
         elif existing is not None:
             return Applied((existing.record, False))
         else:
-            decision = created_under(record, self.run(record.root_run_id).record)
-        run = StoredRun(decision.record)
-        put_decision(run, decision)
+            first, begun = created_under(record, self.run(record.root_run_id).record)
+        run = StoredRun(begun.record)
+        for decision in (first, begun):
+            put_decision(run, decision)
         self.keep_source(source)
         self._journal.runs[record.run_id] = run
-        return Applied((decision.record, True), (Committed(decision.record, decision.events),))
+        return Applied((begun.record, True), tuple(Committed(each.record, each.events) for each in (first, begun)))
 
     def write(self, write: Write, now_ms: int) -> Applied:
         run = self.run(write.run_id)

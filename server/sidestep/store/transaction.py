@@ -117,14 +117,15 @@ class Tables:
         exists = self._connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (record.run_id,)).fetchone()
         if record.is_root:
             assert exists is None, "a run's id is new"
-            decision = created(record)
+            first, begun = created(record)
         elif exists is not None:
             # A nested run's id is derived from its step: an earlier execution made it.
             return Applied((self._rows.row(record.run_id).record, False))
         else:
-            decision = created_under(record, self._rows.row(record.root_run_id).record)
-        encoded, inputs = encode_record(decision.record), inputs_of(record)
-        for event in decision.events:
+            first, begun = created_under(record, self._rows.row(record.root_run_id).record)
+        encoded, inputs = encode_record(begun.record), inputs_of(record)
+        events = first.events + begun.events
+        for event in events:
             encode_body(event.body)
         self.store_source(source)
         run = self._connection.execute(
@@ -133,15 +134,15 @@ class Tables:
             (
                 *(record.run_id, record.folder, record.name, search_words(record)),
                 *(record.parent_run_id, record.root_run_id, record.start_key, record.created_at_ms),
-                *(record.status.value, encoded),
+                *(begun.record.status.value, encoded),
             ),
         ).lastrowid
         self._connection.execute(
             "INSERT INTO inputs (run, args_json, args_schema_json, script_ref) VALUES (?, ?, ?, ?)",
             (run, pack_text(inputs.args_json), pack_text(inputs.args_schema_json), pack_text(inputs.script_ref)),
         )
-        self._rows.put(self._rows.row(record.run_id), decision.record, decision.events, ())
-        return Applied((decision.record, True), (Committed(decision.record, decision.events),))
+        self._rows.put(self._rows.row(record.run_id), begun.record, events, ())
+        return Applied((begun.record, True), tuple(Committed(each.record, each.events) for each in (first, begun)))
 
     def write(self, write: Write, now_ms: int) -> Applied:
         """Answers the row after `write`; raises what `decide` raises, and `RunNotFound`."""

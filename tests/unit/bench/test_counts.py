@@ -122,6 +122,15 @@ async def test_a_step_is_one_commit(tmp_path: Path, statements: Statements) -> N
     assert await more_for_more_steps(tmp_path, lambda: statements.counted()["COMMIT"]) == COMMITS_PER_STEP
 
 
+async def test_a_run_is_two_commits_beside_its_steps(tmp_path: Path, statements: Statements) -> None:
+    """One makes it and says that it runs, one has its result, its end and the lease that it gives back."""
+    async with bench_service(tmp_path, PATIENT) as service:
+        await service.run(IN_TURN, {"count": 1})
+        before = statements.counted()["COMMIT"]
+        await service.run(IN_TURN, {"count": 1})
+        assert statements.counted()["COMMIT"] - before == 2 + COMMITS_PER_STEP
+
+
 async def test_a_step_takes_few_statements(tmp_path: Path, statements: Statements) -> None:
     per_step = await more_for_more_steps(tmp_path, lambda: statements.counted().total())
     assert COMMITS_PER_STEP < per_step <= STATEMENTS_PER_STEP_MAX

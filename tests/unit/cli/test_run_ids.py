@@ -12,7 +12,6 @@ from sidestep.model.errors import InvalidTransition, RunNotFound
 from sidestep.model.ports import RunFilter
 from sidestep.model.replay_key import hash_text
 from sidestep.model.run import Attention, Owner, RunRecord, RunStatus
-from sidestep.model.writes import Begin
 from sidestep.settings import Settings
 from sidestep.store.memory import InMemoryRunStore
 from tests.support.fake_clock import FakeClock
@@ -99,7 +98,6 @@ async def test_newest_reads_page_after_page_up_to_its_limit() -> None:
 async def test_a_nested_run_is_found_by_its_whole_id_and_is_no_root() -> None:
     """P8"""
     store = await store_with(("run_root", "/w"))
-    await store.write(Begin("run_root", 1))
     await store.create(nested("run_child", await store.read("run_root")), SOURCE)
     assert (await find_run(store, "run_child", "/w")).parent_run_id == "run_root"
     assert (await find_root_run(store, "run_root", "/w")).run_id == "run_root"

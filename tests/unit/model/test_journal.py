@@ -28,7 +28,6 @@ from sidestep.model.transitions import RunEvent
 from sidestep.model.writes import (
     Append,
     Background,
-    Begin,
     Claim,
     Finish,
     Interrupt,
@@ -64,9 +63,8 @@ class Journal:
         self.now_ms = 100
         self.steps: dict[str, StepRecord] = {}
         self.bodies: list[Any] = []
-        decision = created(pending())
-        self.record = decision.record
-        self._put(decision)
+        for decision in created(pending()):
+            self._put(decision)
 
     def write(self, write: Write) -> RunRecord:
         decision = decide(self.record, self.record, write, self.steps.get, self.now_ms)
@@ -77,10 +75,6 @@ class Journal:
         """The write is refused with that error and leaves everything as it was."""
         with pytest.raises(error):
             self.write(write)
-
-    def begun(self) -> Journal:
-        self.write(Begin("run_1", 1))
-        return self
 
     def claim(self, event: RunEvent = RunEvent.RESUME, owner: Owner = A, **changes: Any) -> Claim:
         return Claim("run_1", self.record.epoch, owner, event, Attention.BLOCKING, **changes)
@@ -145,7 +139,6 @@ CLAIMS = made(
 )
 # Epochs are filled in when a write is made: mostly the current one, sometimes one that is behind by a few.
 WRITES: st.SearchStrategy[Write] = st.one_of(
-    st.just(Begin("run_1", 0)),
     PROGRESS.map(lambda bodies: append(0, *bodies)),
     PROGRESS.map(lambda bodies: append(0, *bodies)),
     made(Finish, st.just("run_1"), st.just(0), st.just(RunResult("r")), st.sampled_from([None, FAILURE])),
@@ -162,7 +155,7 @@ LAGS = st.sampled_from([0, 0, 0, 0, 1, 2])
 def of_now(write: Write, record: RunRecord, lag: int) -> Write:
     if isinstance(write, Claim):
         return replace(write, expected_epoch=record.epoch - lag)
-    if isinstance(write, Begin | Append | Finish | Release):
+    if isinstance(write, Append | Finish | Release):
         return replace(write, claim_epoch=record.claim_epoch - lag)
     return write
 
@@ -173,7 +166,7 @@ def of_now(write: Write, record: RunRecord, lag: int) -> Write:
 def test_whatever_is_written_the_journal_keeps_its_invariants(writes: list[tuple[Write, int]]) -> None:
     """J1, F2, I3: on any sequence of writes, allowed or not."""
     journal = Journal()
-    for template, lag in [(Begin("run_1", 0), 0), *writes]:
+    for template, lag in writes:
         before, bodies, steps = journal.record, len(journal.bodies), dict(journal.steps)
         write = of_now(template, before, lag)
         with contextlib.suppress(SidestepError):
@@ -228,18 +221,22 @@ def check_events(journal: Journal, before: RunRecord, write: Write, bodies: list
 
 
 def test_f1_who_creates_owns() -> None:
-    decision = created(pending())
-    assert (decision.record.owner, decision.record.sequence) == (A, 1)
-    (event,) = decision.events
+    first, begun = created(pending())
+    assert (first.record.owner, first.record.sequence, first.record.status) == (A, 1, RunStatus.PENDING)
+    (event,) = first.events
     assert (event.sequence, event.at_ms) == (1, 5)
     assert event.body == StatusChanged(status=RunStatus.PENDING, epoch=1, attention=Attention.BLOCKING)
+    assert (begun.record.owner, begun.record.sequence, begun.record.status) == (A, 2, RunStatus.RUNNING)
+    (event,) = begun.events
+    assert (event.sequence, event.at_ms) == (2, 5)
+    assert event.body == StatusChanged(status=RunStatus.RUNNING, epoch=1, previous=RunStatus.PENDING)
     for wrong in ({"owner": None}, {"epoch": 2}, {"status": RunStatus.RUNNING}):
         with pytest.raises(AssertionError):
             created(pending(**wrong))
 
 
 def test_i3a_a_runner_writes_under_its_epoch() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(append(1, PhaseEntered(name="verify"), step("a", StepStatus.STARTED, title="T", line=3)))
     assert (journal.record.phase, journal.record.steps.running) == ("verify", 1)
     journal.now_ms = 200
@@ -250,7 +247,7 @@ def test_i3a_a_runner_writes_under_its_epoch() -> None:
 
 
 def test_i3b_only_a_completion_of_a_started_step_is_late() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(started(1, "a", "b", "c"))
     journal.write(failed(1, "b"))
     journal.write(Interrupt("run_1", "user"))
@@ -277,20 +274,20 @@ def test_i3b_only_a_completion_of_a_started_step_is_late() -> None:
 
 
 def test_f2_i3c_after_a_claim_the_old_claim_writes_nothing() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(started(1, "a"))
     journal.write(Interrupt("run_1", "user"))
     journal.write(Release("run_1", "owner-a", 1))
     journal.write(journal.claim(owner=B))
     assert (journal.record.epoch, journal.record.claim_epoch, journal.record.owner) == (3, 3, B)
-    for stale in (completed(1, "a"), append(1, Logged(message="x")), Finish("run_1", 1), Begin("run_1", 1)):
+    for stale in (completed(1, "a"), append(1, Logged(message="x")), Finish("run_1", 1)):
         journal.refused(stale, LeaseLost)
     # Not the old owner's late release either.
     assert journal.write(Release("run_1", "owner-a", 1)).owner == B
 
 
 def test_f2_a_claim_that_ended_its_run_writes_nothing_more() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(started(1, "a"))
     journal.write(Finish("run_1", 1))
     for late in (completed(1, "a"), append(1, Logged(message="x"))):
@@ -299,7 +296,7 @@ def test_f2_a_claim_that_ended_its_run_writes_nothing_more() -> None:
 
 
 def test_i8_a_claim_names_the_epoch_it_was_accepted_under() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(Interrupt("run_1", "user"))
     accepted = journal.claim()
     journal.refused(accepted, RunLeased)
@@ -312,7 +309,7 @@ def test_i8_a_claim_names_the_epoch_it_was_accepted_under() -> None:
 
 
 def test_f1_who_is_refused_learns_who_owns_the_run() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(Interrupt("run_1", "user"))
     for owner, mine in ((A, True), (B, False)):
         with pytest.raises(RunLeased) as leased:
@@ -322,7 +319,7 @@ def test_f1_who_is_refused_learns_who_owns_the_run() -> None:
 
 def test_p6_a_claim_drops_a_deadline_that_has_passed_and_keeps_one_that_has_not() -> None:
     for deadline, now, named, kept in ((50, 60, None, None), (70, 60, None, 70), (50, 60, 90, 90), (70, 60, 65, 65)):
-        journal = Journal().begun()
+        journal = Journal()
         journal.record = replace(journal.record, deadline_at_ms=deadline)
         journal.write(Interrupt("run_1", "deadline"))
         journal.write(Release("run_1", "owner-a", 1))
@@ -331,7 +328,7 @@ def test_p6_a_claim_drops_a_deadline_that_has_passed_and_keeps_one_that_has_not(
 
 
 def test_n1_a_retry_may_go_on_with_another_source() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(failed(1, "a"))
     journal.write(Finish("run_1", 1, error=FAILURE))
     after = journal.write(journal.claim(RunEvent.RETRY, source_hash="new"))
@@ -343,7 +340,7 @@ def test_n1_a_retry_may_go_on_with_another_source() -> None:
 
 
 def test_j5_a_resume_keeps_failed_steps_as_they_are() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(failed(1, "a"))
     journal.write(Interrupt("run_1", "user"))
     journal.write(Release("run_1", "owner-a", 1))
@@ -352,7 +349,7 @@ def test_j5_a_resume_keeps_failed_steps_as_they_are() -> None:
 
 
 def test_a_step_left_started_by_an_earlier_claim_is_not_counted_as_running() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(started(1, "a", "b"))
     journal.write(Interrupt("run_1", "user"))
     assert journal.record.steps.running == 0
@@ -364,7 +361,7 @@ def test_a_step_left_started_by_an_earlier_claim_is_not_counted_as_running() -> 
 
 
 def test_one_completion_per_step_also_within_one_write() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.refused(completed(1, "a", "a"), StepConflict)
     journal.write(completed(1, "a"))
     journal.refused(failed(1, "a"), StepConflict)
@@ -372,14 +369,14 @@ def test_one_completion_per_step_also_within_one_write() -> None:
 
 
 def test_a_completion_without_an_output_is_a_programmer_s_error() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     for status, outputs in ((StepStatus.COMPLETED, {}), (StepStatus.FAILED, {"a": StepOutput("1")})):
         with pytest.raises(AssertionError):
             journal.write(Append("run_1", 1, (step("a", status),), outputs))
 
 
 def test_b1_moving_to_the_background_is_an_event_once() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     after = journal.write(Background("run_1"))
     assert (after.status, after.attention) == (RunStatus.BACKGROUNDED, Attention.NOTIFY_ON_TERMINAL)
     assert journal.bodies[-1].attention is Attention.NOTIFY_ON_TERMINAL
@@ -387,7 +384,7 @@ def test_b1_moving_to_the_background_is_an_event_once() -> None:
 
 
 def test_c2_recovery_is_a_compare_and_set_on_the_dead_owner() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     assert journal.write(Recover("run_1", "owner-b")).status is RunStatus.RUNNING
     after = journal.write(Recover("run_1", "owner-a"))
     assert (after.status, after.reason, after.owner, after.epoch) == (RunStatus.INTERRUPTED, "crash", None, 2)
@@ -395,7 +392,7 @@ def test_c2_recovery_is_a_compare_and_set_on_the_dead_owner() -> None:
 
 
 def test_c3_recovery_of_a_stopped_run_keeps_its_reason() -> None:
-    journal = Journal().begun()
+    journal = Journal()
     journal.write(Interrupt("run_1", "user"))
     after = journal.write(Recover("run_1", "owner-a"))
     assert (after.reason, after.owner, after.is_quiescent) == ("user", None, True)

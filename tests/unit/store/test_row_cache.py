@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sidestep.model.errors import DataDamaged, StepConflict, StoreUnavailable
-from sidestep.model.writes import Begin, Finish
+from sidestep.model.writes import Finish
 from sidestep.settings import Settings
 from sidestep.store.location import StoreLocation
 from sidestep.store.sqlite import SqliteRunStore
@@ -114,7 +114,6 @@ async def test_a_step_costs_no_look_up(tmp_path: Path) -> None:
     )
     async with store:
         record, _ = await store.create(new_run(), SOURCE)
-        record = await store.write(Begin(record.run_id, 1))
         for number in range(5):
             await store.write(completed(record, f"s{number}"))
         assert sum("FROM steps" in statement for statement in statements) == 1

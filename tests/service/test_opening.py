@@ -1,0 +1,190 @@
+"""A new run's session and first turn, under way while the run is being created: whatever becomes of that, they end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sidestep.model.abort import AbortController, AbortKind, AbortReason
+from sidestep.model.errors import RequestCancelled, StoreUnavailable
+from sidestep.model.run import RunStatus
+from sidestep.runtime.sandbox import MontySandbox, MontySandboxSession
+from sidestep.settings import Settings
+from tests.support.fake_clock import FakeClock
+from tests.support.held_store import HeldStore
+from tests.support.service_harness import ONE_STEP, Harness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sidestep.model.execution import KnownAnswer, Program, SandboxSession
+    from sidestep.model.run import RunRecord
+
+CANCELLED = AbortReason(AbortKind.CANCELLED)
+BUSY = "async def main():\n    while True:\n        pass\n"
+
+
+class Sessions:
+    """Every session of a test: opened, told to stop, over."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened: list[SandboxSession] = []
+        self.stopped: list[SandboxSession] = []
+        self.over: list[SandboxSession] = []
+        self._changed = asyncio.Event()
+        make, kill, close = MontySandbox.open, MontySandboxSession.kill, MontySandboxSession.close
+
+        async def opening(sandbox: MontySandbox, program: Program, known: KnownAnswer | None = None) -> SandboxSession:
+            session = await make(sandbox, program, known)
+            self._note(self.opened, session)
+            return session
+
+        def killing(session: MontySandboxSession) -> None:
+            kill(session)
+            self._note(self.stopped, session)
+
+        async def closing(session: MontySandboxSession) -> None:
+            await close(session)
+            self._note(self.over, session)
+
+        monkeypatch.setattr(MontySandbox, "open", opening)
+        monkeypatch.setattr(MontySandboxSession, "kill", killing)
+        monkeypatch.setattr(MontySandboxSession, "close", closing)
+
+    async def until_opened(self, count: int) -> None:
+        while len(self.opened) < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def until_over(self, count: int) -> None:
+        while len(self.over) < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _note(self, where: list[SandboxSession], session: SandboxSession) -> None:
+        if session not in where:
+            where.append(session)
+            self._changed.set()
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
+    return Sessions(monkeypatch)
+
+
+class LateStore(HeldStore):
+    """Holds a create before it is carried out."""
+
+    async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
+        await self._pass("create")
+        return await super().create(record, source)
+
+
+class RefusingStore(LateStore):
+    """Answers a create, once it is let go, that it takes no writes."""
+
+    async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
+        await self._pass("create")
+        raise StoreUnavailable(what="The disk is full.", todo="Make room.")
+
+
+def over(store_type: type[HeldStore], tmp_path: Path) -> tuple[Harness, HeldStore]:
+    clock = FakeClock()
+    store = store_type(clock, Settings())
+    return Harness(tmp_path, store=store, clock=clock), store
+
+
+async def test_s1_a_run_that_cannot_be_stored_leaves_no_session(tmp_path: Path, sessions: Sessions) -> None:
+    harness, store = over(RefusingStore, tmp_path)
+    async with harness as h:
+        store.hold("create")
+        starting = h.start(BUSY)
+        await sessions.until_opened(1)
+        store.release.set()
+        with pytest.raises(StoreUnavailable):
+            await starting
+        assert sessions.over == sessions.opened
+        assert h.commands.calls == []
+
+
+async def test_s7_the_start_that_finds_its_key_taken_leaves_no_session(tmp_path: Path, sessions: Sessions) -> None:
+    """S7: nobody had the key when it was looked for, and somebody has when the run is created."""
+    harness, store = over(LateStore, tmp_path)
+    async with harness as h:
+        store.hold("find_start_key")
+        late = h.start(ONE_STEP, start_key="once")
+        await store.reached.wait()
+        looked = store.release
+        h.commands.held.add("only")
+        first = h.start(ONE_STEP, start_key="once")
+        await h.commands.called("only")
+        store.hold("create")
+        looked.set()
+        await store.reached.wait()
+        await sessions.until_opened(2)
+        store.release.set()
+        await sessions.until_over(1)
+        assert sessions.over == sessions.opened[1:]
+        h.commands.finish("only")
+        assert (await late).record == (await first).record
+        assert not (await late).created
+        assert h.commands.count("only") == 1
+        assert len(sessions.over) == 2
+
+
+async def test_i1_a_cancel_stops_the_script_while_its_run_is_being_created(tmp_path: Path, sessions: Sessions) -> None:
+    """I1: what computes is stopped at once; the interrupt is stored once there is a run to interrupt."""
+    harness, store = over(HeldStore, tmp_path)
+    async with harness as h:
+        store.hold("create")
+        caller = AbortController()
+        starting = h.start(BUSY, signal=caller)
+        await sessions.until_opened(1)
+        caller.abort(CANCELLED)
+        assert sessions.stopped == sessions.opened
+        await store.reached.wait()
+        store.release.set()
+        with pytest.raises(RequestCancelled) as cancelled:
+            await starting
+        assert cancelled.value.outcome["status"] == "interrupted"
+        assert cancelled.value.outcome["quiescent"] is True
+        assert sessions.over == sessions.opened
+
+
+async def test_i9_an_interrupt_stops_the_script_before_its_start_knows_that_the_run_is_there(
+    tmp_path: Path, sessions: Sessions
+) -> None:
+    """I9: whoever interrupts it, the commit tells this process that its execution is over."""
+    harness, store = over(HeldStore, tmp_path)
+    async with harness as h:
+        store.hold("create")
+        starting = h.start(BUSY)
+        await sessions.until_opened(1)
+        await store.reached.wait()
+        (created,) = await store.owned_runs()
+        await h.service.interrupt(created.run_id, by="person", wait_quiescent=False)
+        assert sessions.stopped == sessions.opened
+        store.release.set()
+        assert (await starting).record.status is RunStatus.INTERRUPTED
+        ended = await h.store.read(created.run_id)
+        assert (ended.reason, ended.owner) == ("user", None)
+        assert sessions.over == sessions.opened
+
+
+async def test_s4_a_cancel_before_there_is_a_worker_waits_for_none(tmp_path: Path, sessions: Sessions) -> None:
+    """S4: nothing has opened yet when the request is withdrawn, and nothing opens afterwards."""
+    harness, store = over(HeldStore, tmp_path)
+    async with harness as h:
+        store.hold("create")
+        caller = AbortController()
+        starting = h.start(ONE_STEP, signal=caller)
+        await store.reached.wait()
+        assert sessions.opened == []
+        caller.abort(CANCELLED)
+        store.release.set()
+        with pytest.raises(RequestCancelled):
+            await starting
+        assert sessions.opened == []
+        assert h.commands.calls == []
