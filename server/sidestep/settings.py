@@ -77,6 +77,9 @@ class Settings:
 
     # Store.
     lazy_write_ms: int = 20
+    # Made in the write-ahead log's file when nobody has written for so long; 0 bytes make none. See `log_room.py`.
+    log_room_bytes: int = 1024 * 1024
+    log_room_after_ms: int = 50
     busy_timeout_ms: int = 10_000
     watch_busy_ms: int = 100
     watch_idle_ms: int = 1000

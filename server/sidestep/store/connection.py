@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from sidestep.store.migrations import Schema
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
-# Pages after which the log is written back and begun anew, half of SQLite's own number: a commit that makes the log's
-# file longer takes 1.8 times one that writes over it, and most processes make a few hundred commits.
-_WAL_PAGES_MAX = 500
+# Pages after which the log is written back and begun anew, a quarter of SQLite's own number: so many fit into the room
+# that is made ahead (`log_room.py`), and a commit that makes the log's file longer takes 1.8 times one that does not.
+_WAL_PAGES_MAX = 250
 # A WAL that grew past this is cut back at the next checkpoint.
 _WAL_BYTES_KEPT_MAX = 16 * 1024 * 1024
 # How often at most it is looked whether the file was replaced.

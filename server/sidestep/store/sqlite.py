@@ -124,6 +124,7 @@ class SqliteRunStore:
                 self._listeners.tell,
                 self._listeners.tell_availability,
                 self._settings.lazy_write_ms / 1000,
+                (self._settings.log_room_bytes, self._settings.log_room_after_ms / 1000),
             )
             self._parts = _Parts(writer, reader, CallThread("sidestep-files"))
         await self._parts.writer.submit(lambda tables, now_ms: Applied(None))

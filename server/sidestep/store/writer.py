@@ -41,6 +41,7 @@ class Writer:
         tell: Called on the loop with each commit, own and foreign, in commit order; must not raise.
         tell_availability: Called on the loop after each write with why the store took none, or None; must not raise.
         lazy_write_s: How long a lazy write waits for a durable one to ride with.
+        log_room: As `WriterThread`.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Writer:
         tell: Callable[[Committed | Deleted], None],
         tell_availability: Callable[[StoreUnavailable | None], None],
         lazy_write_s: float,
+        log_room: tuple[int, float],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tell = tell
@@ -61,7 +63,7 @@ class Writer:
         self._lazy_until = 0.0
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
-        self._thread = WriterThread(link, make_tables, self._deliver_from_thread, clock)
+        self._thread = WriterThread(link, make_tables, self._deliver_from_thread, clock, log_room)
 
     async def stop(self) -> None:
         """Write everything queued, also what is lazy, and end the thread."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sidestep.model.errors import StoreUnavailable
 from sidestep.store.faults import primary_code, store_fault
 from sidestep.store.foreign import ForeignCommits, read_data_version
+from sidestep.store.log_room import make_room
 from sidestep.store.migrations import require_known_version
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class WriterThread:
         make_tables: Wraps a new connection.
         deliver: Called in the thread with each outcome.
         clock: Gives the time of a commit.
+        log_room: Bytes of room in the log (0: none), and after how many idle seconds it is made.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class WriterThread:
         make_tables: Callable[[sqlite3.Connection], Tables],
         deliver: Callable[[Delivery], None],
         clock: Clock,
+        log_room: tuple[int, float],
     ) -> None:
         self._link = link
         self._make_tables = make_tables
@@ -105,6 +108,9 @@ class WriterThread:
         self._tables: Tables | None = None
         self._links_seen = 0
         self._foreign = ForeignCommits()
+        self._log_room_bytes, self._idle_s = log_room
+        # Of the connection there is: its log has no room yet.
+        self._wants_room = False
         self._pace_s: float | None = None
         self._next_look_at = 0.0
         self._thread = threading.Thread(target=self._serve, name="sidestep-writer", daemon=True)
@@ -118,7 +124,9 @@ class WriterThread:
         stop: Stop | None = None
         while stop is None:
             jobs: list[Job] = []
+            is_idle = True
             for order in self._take():
+                is_idle = False
                 if isinstance(order, Job):
                     jobs.append(order)
                 elif isinstance(order, Pace):
@@ -127,15 +135,19 @@ class WriterThread:
                     stop = order
             if jobs:
                 self._commit(jobs)
+            elif is_idle:
+                self._make_room()
             self._look_if_due()
         self._link.drop()
         self._deliver(Delivery(settled=[Settled(stop.ended)]))
 
     def _take(self) -> Iterator[Job | Pace | Stop]:
-        """The next orders: waits for the first, or until it is time to look for foreign commits."""
-        wait_s = None if self._pace_s is None else max(0.0, self._next_look_at - time.monotonic())
+        """The next orders: waits for the first, or until it is time to do something without one."""
+        waits = [self._idle_s] if self._wants_room else []
+        if self._pace_s is not None:
+            waits.append(max(0.0, self._next_look_at - time.monotonic()))
         try:
-            yield self._queue.get(timeout=wait_s)
+            yield self._queue.get(timeout=min(waits, default=None))
             for _ in range(_JOBS_PER_COMMIT_MAX - 1):
                 yield self._queue.get_nowait()
         except queue.Empty:
@@ -203,10 +215,17 @@ class WriterThread:
         if self._tables is None or self._links_seen != self._link.made:
             self._tables = self._make_tables(connection)
             self._links_seen = self._link.made
+            self._wants_room = self._log_room_bytes > 0
             self._foreign.reconnected(connection)
         if self._pace_s is not None and not self._foreign.is_on:
             self._foreign.start(connection)
         return connection, self._tables
+
+    def _make_room(self) -> None:
+        connection = self._link.get_if_made()
+        if self._wants_room and connection is not None:
+            self._wants_room = False
+            make_room(connection, self._link.store_file.path, self._log_room_bytes)
 
     def _change_pace(self, pace: Pace) -> None:
         self._pace_s = pace.seconds

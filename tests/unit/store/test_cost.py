@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sidestep.model.run import RunRecord
 
 # Long enough that a lazy write goes only with a durable one.
-SETTINGS = Settings(lazy_write_ms=60_000)
+SETTINGS = Settings(lazy_write_ms=60_000, log_room_bytes=0)
 WAL_FRAME_BYTES = 4096 + 24
 
 
