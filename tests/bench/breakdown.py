@@ -3,8 +3,8 @@ Where the time of one durable step goes: clocks around the layers of a sequentia
 
 A turn of the sandbox and the commit of the outcome it was given take place at once. So the time of a step is what one
 of the two takes alone, what both take together, what the executor takes, and what is left for the engine and the event
-loop. What the sandbox and the store are made of is told beside that. Each clock costs about a microsecond, which is
-left where it stands.
+loop. What the sandbox and the store are made of is told beside that, and what the same hand-overs take in a program
+that does nothing else. Each clock costs about a microsecond, which is left where it stands.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sidestep.store.writer_thread import WriterThread
 from tests.bench.bench_service import FreeExecutor, bench_service
 from tests.bench.engines.sidestep_step import IN_TURN
 from tests.bench.floor import CommitFloor
+from tests.bench.hand_overs import hand_overs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 STEPS, ROUNDS = 1_000, 5
 WHOLE = "the whole step"
+BARE = "two threads, a process that echoes, and a commit, both at once"
 _COMMITS = 200
 
 
@@ -112,16 +114,17 @@ async def measure_breakdown(folder: Path) -> list[dict[str, Any]]:
     rounds: list[dict[str, float]] = []
     layers: dict[str, str | None] = {}
     floor = CommitFloor(folder)
-    async with bench_service(folder) as service:
+    async with bench_service(folder) as service, hand_overs(folder / "hand-overs") as bare:
         await service.run(IN_TURN, {"count": 100})
         for _ in range(ROUNDS):
+            bare_s = await bare.seconds(STEPS)
             commit_s = statistics.median(floor.measure(_COMMITS))
             clocks = Clocks()
             with _all_around(clocks):
                 began = time.perf_counter()
                 await service.run(IN_TURN, {"count": STEPS})
                 whole_s = time.perf_counter() - began
-            parts = _parts(clocks, whole_s)
+            parts = {**_parts(clocks, whole_s), BARE: (bare_s * STEPS, "nothing of ours")}
             rounds.append({part: seconds / STEPS / commit_s for part, (seconds, _) in parts.items()})
             layers = {part: layer for part, (_, layer) in parts.items()}
     floor.close()

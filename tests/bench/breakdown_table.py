@@ -18,7 +18,7 @@ def breakdown_table(parts: list[dict[str, Any]]) -> list[str]:
     ]
     pieces = [each for each in parts if each.get("of") is not None]
     if pieces:
-        lines += ["", "What the two consist of, whether the other is under way or not:", ""]
+        lines += ["", "What the two consist of, each by itself, and what a program takes that only hands over:", ""]
         lines += ["| layer | piece | one commit = 1 |", "|---|---|--:|"]
         lines += [f"| {each['of']} | {each['part']} | {each['commits']:.2f} |" for each in pieces]
     return lines
