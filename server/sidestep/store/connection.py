@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 # Pages after which the log is written back and begun anew, a quarter of SQLite's own number: so many fit into the room
-# that is made ahead (`log_room.py`), and a commit that makes the log's file longer takes 1.8 times one that does not.
+# that is made ahead (`log_room.py`), and a commit that makes the log's file longer takes 1.5 to 1.8 times as long.
 _WAL_PAGES_MAX = 250
 # A WAL that grew past this is cut back at the next checkpoint.
 _WAL_BYTES_KEPT_MAX = 16 * 1024 * 1024

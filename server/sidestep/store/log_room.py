@@ -8,13 +8,14 @@ commits of a short life are of the slow kind.
 The room is what a transaction left that was too large for its cache, and was rolled back: frames without a commit,
 which the next transaction writes over, and which a recovery passes by. Nothing of it is ever in the database.
 
-Source: SQLite, "Write-Ahead Logging" and "File Format", 4.1: only frames up to a commit are valid.
+Source: SQLite, "Write-Ahead Logging" and "File Format", 4.5: a reader takes frames up to the last commit.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ log = logging.getLogger("sidestep.store")
 
 # Pages; SQLite keeps to a few more.
 _SMALLEST_CACHE = 8
+# What stays in the cache never gets to the log: so much more is written for it.
+_KEPT_BYTES_MAX = 16 * 4096
+# So many times the room must be free on the disk: the last of it is for what people want to save there.
+_FREE_MIN = 16
 
 
 def make_room(connection: sqlite3.Connection, database: Path, size: int) -> None:
@@ -34,11 +39,11 @@ def make_room(connection: sqlite3.Connection, database: Path, size: int) -> None
     Args:
         connection: In autocommit mode; as it was afterwards, but for `total_changes`.
 
-    What prevents it (a full disk, another writer) is no fault: commits are slower then, as they would have been.
+    What prevents it (a nearly full disk, another writer) is no fault: commits are as slow then as without it.
     """
     path = database.with_name(f"{database.name}-wal")
     try:
-        if path.stat().st_size < size:
+        if path.stat().st_size < size and shutil.disk_usage(path.parent).free >= _FREE_MIN * size:
             _spill(connection, size)
             _sync(path)
     except (sqlite3.Error, OSError) as error:
@@ -51,12 +56,13 @@ def _spill(connection: sqlite3.Connection, size: int) -> None:
         connection.execute(f"PRAGMA cache_size = {_SMALLEST_CACHE:d}")
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("INSERT INTO sources (hash, text) VALUES ('', zeroblob(?))", (size,))
+        connection.execute("INSERT INTO sources (hash, text) VALUES ('', zeroblob(?))", (size + _KEPT_BYTES_MAX,))
     finally:
+        # First, because it reads nothing and so cannot fail: without it the next writes would wait for nobody.
+        connection.execute(f"PRAGMA busy_timeout = {before['busy_timeout']:d}")
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        for name, value in before.items():
-            connection.execute(f"PRAGMA {name} = {value:d}")
+        connection.execute(f"PRAGMA cache_size = {before['cache_size']:d}")
 
 
 def _sync(path: Path) -> None:

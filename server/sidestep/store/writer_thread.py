@@ -111,6 +111,7 @@ class WriterThread:
         self._log_room_bytes, self._idle_s = log_room
         # Of the connection there is: its log has no room yet.
         self._wants_room = False
+        self._idle_since = time.monotonic()
         self._pace_s: float | None = None
         self._next_look_at = 0.0
         self._thread = threading.Thread(target=self._serve, name="sidestep-writer", daemon=True)
@@ -124,9 +125,7 @@ class WriterThread:
         stop: Stop | None = None
         while stop is None:
             jobs: list[Job] = []
-            is_idle = True
             for order in self._take():
-                is_idle = False
                 if isinstance(order, Job):
                     jobs.append(order)
                 elif isinstance(order, Pace):
@@ -135,19 +134,19 @@ class WriterThread:
                     stop = order
             if jobs:
                 self._commit(jobs)
-            elif is_idle:
-                self._make_room()
+                self._idle_since = time.monotonic()
             self._look_if_due()
+            self._make_room_if_due()
         self._link.drop()
         self._deliver(Delivery(settled=[Settled(stop.ended)]))
 
     def _take(self) -> Iterator[Job | Pace | Stop]:
         """The next orders: waits for the first, or until it is time to do something without one."""
-        waits = [self._idle_s] if self._wants_room else []
+        due = [self._idle_since + self._idle_s] if self._wants_room else []
         if self._pace_s is not None:
-            waits.append(max(0.0, self._next_look_at - time.monotonic()))
+            due.append(self._next_look_at)
         try:
-            yield self._queue.get(timeout=min(waits, default=None))
+            yield self._queue.get(timeout=max(0.0, min(due) - time.monotonic()) if due else None)
             for _ in range(_JOBS_PER_COMMIT_MAX - 1):
                 yield self._queue.get_nowait()
         except queue.Empty:
@@ -221,10 +220,13 @@ class WriterThread:
             self._foreign.start(connection)
         return connection, self._tables
 
-    def _make_room(self) -> None:
+    def _make_room_if_due(self) -> None:
+        if not self._wants_room or time.monotonic() < self._idle_since + self._idle_s:
+            return
+        # Also without a connection, or the thread would wake for it again and again; the next one wants room anew.
+        self._wants_room = False
         connection = self._link.get_if_made()
-        if self._wants_room and connection is not None:
-            self._wants_room = False
+        if connection is not None:
             make_room(connection, self._link.store_file.path, self._log_room_bytes)
 
     def _change_pace(self, pace: Pace) -> None:
