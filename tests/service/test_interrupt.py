@@ -322,6 +322,24 @@ async def test_b3_a_run_can_go_to_the_background_as_soon_as_it_is_told(tmp_path:
         assert (await h.kinds(created.run_id))[:3] == ["status:pending", "status:running", "status:backgrounded"]
 
 
+async def test_s3_a_resume_in_the_background_that_was_stopped_before_its_answer_says_so(tmp_path: Path) -> None:
+    """S3: a reply never contradicts what the host was told: the drain came between the claim and the answer."""
+    clock = FakeClock()
+    store = HeldStore(clock, Settings())
+    async with Harness(tmp_path, store=store, clock=clock) as h:
+        _, run_id = await h.running(ONE_STEP, "only", **patient())
+        await h.service.interrupt(run_id, by="person")
+        store.hold("Claim")
+        resuming = h.resume(run_id, **patient())
+        await store.reached.wait()
+        draining = asyncio.create_task(h.service.drain(AbortReason(AbortKind.SHUTDOWN)))
+        await h.service.runs.draining.signal.wait()
+        store.release.set()
+        record = await resuming
+        assert (record.status, record.reason) == (RunStatus.INTERRUPTED, "shutdown")
+        await draining
+
+
 async def test_b3_background_of_a_run_that_was_stopped_before_its_start_is_answered_says_so(tmp_path: Path) -> None:
     clock = FakeClock()
     store = HeldStore(clock, Settings())

@@ -41,8 +41,6 @@ def background(invocation: Invocation, run_id: str, store: str | None) -> None:
     before, record = with_service(store, release)
     if before.status is RunStatus.BACKGROUNDED:
         click.echo(f"{record.run_id} is in the background already.")
-    elif record.status is RunStatus.PENDING:
-        click.echo(f"{record.run_id} has not begun yet; it goes to the background as soon as it does.")
     else:
         where = "" if record.owner is None else f"; process {record.owner.pid} goes on with it"
         click.echo(f"{record.run_id} is in the background{where}.")
@@ -50,9 +48,7 @@ def background(invocation: Invocation, run_id: str, store: str | None) -> None:
 
 def _with_advice(refusal: InvalidTransition, invocation: Invocation) -> InvalidTransition:
     """Why nobody can be released, and what to say instead."""
-    if refusal.status == RunStatus.PENDING.value:
-        why = f"it has not begun yet. Once it has:\n  {invocation.hint('runs', 'background', refusal.run_id)}"
-    elif refusal.status == RunStatus.INTERRUPTED.value:
+    if refusal.status == RunStatus.INTERRUPTED.value:
         why = f"nobody waits for it. Go on with it:\n  {invocation.hint('runs', 'continue', refusal.run_id)}"
     else:
         why = f"nobody waits for it. See what became of it:\n  {invocation.hint('runs', 'show', refusal.run_id)}"

@@ -27,17 +27,22 @@ class Opening:
     ) -> None:
         self._signal = signal
         self._session: SandboxSession | None = None
+        # Until it is asked for: a turn may be large, and is not kept as long as the run lives.
+        self._first: tuple[SandboxSession, Turn] | None = None
         self._taking = asyncio.get_running_loop().create_task(self._take(sandbox, program, known), name="opening")
         self._unlisten = signal.listen(lambda _: self._stop())
 
     async def first_turn(self) -> tuple[SandboxSession, Turn]:
         """
-        The session, and what its first turn brought.
+        The session, and what its first turn brought; to be asked once.
 
         Raises:
             Aborted: the signal fired first.
         """
-        return await self._signal.race(self._taking)
+        await self._signal.race(self._taking)
+        first, self._first = self._first, None
+        assert first is not None, "the first turn is given once"
+        return first
 
     async def close(self) -> None:
         """Stop the script, also in the middle of a turn, and wait until nothing of it goes on. Idempotent."""
@@ -53,6 +58,6 @@ class Opening:
         if self._session is not None:
             self._session.kill()
 
-    async def _take(self, sandbox: Sandbox, program: Program, known: KnownAnswer | None) -> tuple[SandboxSession, Turn]:
+    async def _take(self, sandbox: Sandbox, program: Program, known: KnownAnswer | None) -> None:
         self._session = session = await sandbox.open(program, known)
-        return session, await session.start()
+        self._first = session, await session.start()

@@ -33,7 +33,7 @@ Announcement = PhaseEntered | Logged
 
 _EVENTS_PAGE = 500
 
-# Created and begun, nothing else: a run that stopped in between has a third event at least.
+# Created and begun, which is one commit: nothing else is there.
 _JUST_BEGUN = 2
 
 # The place of an answer whose commit is under way: after all that are journaled.

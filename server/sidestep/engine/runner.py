@@ -191,8 +191,8 @@ class Runner:
     async def _conduct(self, history: History, deliveries: Deliveries, steps: Steps) -> ScriptReturned | ScriptRaised:
         opening = self._opening or Opening(self._parts.sandbox, self._program, self._signal, steps.known)
         try:
-            session, turn = await opening.first_turn()
-            return await self._take_turns(session, turn, history, deliveries, steps)
+            # Kept in no name here: it may be large, and this waits as long as the run lives.
+            return await self._take_turns(*await opening.first_turn(), history, deliveries, steps)
         finally:
             await opening.close()
 

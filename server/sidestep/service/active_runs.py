@@ -81,6 +81,11 @@ class ActiveRun:
         # The durable write of a stop, shared by everybody who asks for it.
         self.stop_written: asyncio.Task[RunRecord] | None = None
 
+    def as_told(self, record: RunRecord) -> RunRecord:
+        """The row after the commit that made the run ours; the later one when it was stopped before that was known."""
+        latest = self.latest or record
+        return latest if self.is_durable and latest.is_stopped else record
+
 
 class ActiveRuns:
     """Admission, supervision and stopping of this process's runs."""
@@ -251,10 +256,13 @@ class ActiveRuns:
 
     async def close(self) -> None:
         """Cancel what the drain left; what is durable stays so."""
-        left = list(self._tasks)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        while self._tasks:
+            left = list(self._tasks)
+            # A task that is cancelled before it has begun would leave everything that it was given as it is.
+            await asyncio.sleep(0)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     def _heed(self, active: ActiveRun) -> None:
         """An interrupt or a claim, whoever's, grew the epoch past ours: this execution is fenced off; stop it (I9)."""

@@ -124,7 +124,7 @@ class Claims:
             claimed = await self._runs.undisturbed(self._claim(active, request, record, event, source, take_over))
             if active.is_durable and foreground:
                 return await self._waiting.wait(active, claimed, caller)
-        return claimed
+        return active.as_told(claimed)
 
     async def unwound(self, record: RunRecord) -> bool:
         """Wait for quiescence of a stopped run, ours or another's, at most the interrupt grace; True when it is."""

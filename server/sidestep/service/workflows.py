@@ -122,7 +122,7 @@ class WorkflowService:
 
         Returns:
             Blocking: the row when the run stopped or was moved to the background. Otherwise the row after the durable
-            create; the run goes on.
+            create, and the run goes on; or the row of a run that was stopped meanwhile.
 
         Raises:
             WorkspaceUntrusted, WorkspaceInvalid, ScriptNotFound, ScriptInvalid, ArgsInvalid, StartKeyConflict,
@@ -143,9 +143,11 @@ class WorkflowService:
                 self.runs.dismiss(active)
                 raise RequestCancelled({"runId": None})
             record, created = await self.runs.undisturbed(self._create(active, request, script))
-            if created:
-                return Started(await self._waiting.wait(active, record, caller) if foreground else record, created)
-        return Started(await self._join(request, record, signal), created)
+            if created and foreground:
+                return Started(await self._waiting.wait(active, record, caller), created)
+        if not created:
+            return Started(await self._join(request, record, signal), created)
+        return Started(active.as_told(record), created)
 
     async def resume(self, request: ResumeRequest, signal: AbortSignal) -> RunRecord:
         """
@@ -260,10 +262,12 @@ class WorkflowService:
             return record, created
         finally:
             if not created:
-                self.runs.dismiss(active)
-                undo()
-                if opening is not None:
-                    await opening.close()
+                try:
+                    if opening is not None:
+                        await opening.close()
+                finally:
+                    self.runs.dismiss(active)
+                    undo()
 
     async def _known_by_start_key(self, request: StartRequest) -> RunRecord | None:
         """The run that has the request's start key: its snapshot wins, whatever became of the script (S7)."""
