@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Why an aim is missed, as a sentence of the report; by the aim's `what`. It is shown while the aim is missed.
 REASONS: dict[str, str] = {
     "sequential step, N >= 100": (
-        "Two threads, a process that echoes and a commit take more than that in a program that does nothing else (the "
+        "Two threads, a process that echoes and a commit take 2 to 4 commits in a program that does nothing else (the "
         "last line of 'Where the time of one step goes'): each hand-over wakes an idle core. Held on one core, where "
         "waking costs little, a whole step is 2.1 to 2.5 commits. Four of its six hand-overs are the sandbox's: a "
         "worker process that can be killed, behind a client that blocks its thread."
