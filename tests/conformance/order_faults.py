@@ -26,20 +26,21 @@ class AnswersUnderAnotherId(Fault):
 
 
 class TellsBeforeItStores(Fault):
-    """The first time that the host asks for the journal after it was told of an event, the event is not there yet."""
+    """Whenever the host asks for the journal after it was told of an event, the event is not there yet."""
 
     newest = 0
-    question: int | str | None = None
+    questions: frozenset[int | str] = frozenset()
 
     def from_host(self, message: Message) -> list[Message]:
-        if message.get("method") == "workflow/events" and self.newest and self.question is None:
-            self.question = message["id"]
+        # Also the later ones: the first may have been asked because of the event before.
+        if message.get("method") == "workflow/events" and self.newest:
+            self.questions |= {message["id"]}
         return super().from_host(message)
 
     def from_server(self, message: Message) -> list[Message | bytes]:
         if is_status(message, "running"):
             self.newest = message["params"]["sequence"]
-        elif self.method_of(message) and message["id"] == self.question:
+        elif self.method_of(message) and message["id"] in self.questions:
             result = message["result"]
             result["events"] = [event for event in result["events"] if event["sequence"] < self.newest]
             result.update(lastSequence=self.newest - 1, hasMore=False)
