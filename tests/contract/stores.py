@@ -106,6 +106,13 @@ async def running(store: Store, number: int = 1, **changes: Any) -> RunRecord:
     return record
 
 
+async def child_of(store: Store, number: int, parent: RunRecord) -> RunRecord:
+    """A nested run that is being conducted."""
+    record, created = await store.create(new_child(number, parent), SOURCE)
+    assert created
+    return record
+
+
 async def stopped(store: Store, number: int = 1, **changes: Any) -> RunRecord:
     """A completed, quiescent run."""
     record = await running(store, number, **changes)

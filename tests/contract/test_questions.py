@@ -13,12 +13,11 @@ from sidestep.model.writes import Answer, Ask, Finish, Recover, Release, Suspend
 from tests.contract.stores import (
     OTHER_OWNER,
     OWNER,
-    SOURCE,
     Told,
+    child_of,
     claim,
     interrupt,
     kinds,
-    new_child,
     question,
     running,
     sequences,
@@ -35,11 +34,6 @@ async def put(store: Store, record: RunRecord, key: str = "k") -> Question:
     asked = question(record, key)
     await store.write(Ask(record.run_id, 1, asked))
     return asked
-
-
-async def child_of(store: Store, number: int, parent: RunRecord) -> RunRecord:
-    record, _ = await store.create(new_child(number, parent), SOURCE)
-    return record
 
 
 async def test_p7_asking_twice_asks_once(backend: Backend) -> None:

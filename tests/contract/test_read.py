@@ -76,6 +76,7 @@ async def test_each_filter_shows_what_it_says(backend: Backend) -> None:
         assert await listed(store, folder="/a") == [3, 1]
         assert await listed(store, name="deploy") == [1]
         assert await listed(store, parent_run_id=new_run(1).run_id) == [4]
+        assert await listed(store, parent_run_id=new_run(1).run_id, statuses=frozenset({RunStatus.RUNNING})) == [4]
         assert await listed(store, parent_run_id=new_run(1).run_id, statuses=frozenset({RunStatus.COMPLETED})) == []
         assert await listed(store, statuses=ACTIVE) == [1]
         assert await listed(store, statuses=frozenset({RunStatus.COMPLETED, RunStatus.INTERRUPTED})) == [3, 2]
@@ -176,7 +177,9 @@ async def test_events_are_read_from_a_sequence_on(backend: Backend) -> None:
 
         async def read(after: int, limit: int) -> list[int]:
             events = await store.read_events(record.run_id, after_sequence=after, limit=limit)
-            assert all(event.at_ms == backend.clock.now_ms() for event in events if event.sequence > 2)
+            for event in events:
+                # The first two are the creation's.
+                assert event.at_ms == (record.created_at_ms if event.sequence <= 2 else backend.clock.now_ms())
             return [event.sequence for event in events]
 
         assert await read(0, 3) == [1, 2, 3]

@@ -30,6 +30,7 @@ from tests.contract.stores import (
     OWNER,
     SOURCE,
     Told,
+    child_of,
     claim,
     completed,
     heard,
@@ -43,17 +44,9 @@ from tests.contract.stores import (
 )
 
 if TYPE_CHECKING:
-    from sidestep.model.run import RunRecord
-    from tests.contract.stores import Backend, Store
+    from tests.contract.stores import Backend
 
 FAILED = Failure(FailureCode.SCRIPT, "no")
-
-
-async def child_of(store: Store, number: int, parent: RunRecord) -> RunRecord:
-    """A nested run that is being conducted."""
-    record, created = await store.create(new_child(number, parent), SOURCE)
-    assert created
-    return record
 
 
 async def test_p8_a_nested_run_is_made_once_whatever_comes_of_it(backend: Backend) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,7 @@ from sidestep.runtime.sandbox import MontySandbox, MontySandboxSession
 from sidestep.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.held_store import HeldStore
-from tests.support.service_harness import ONE_STEP, Harness, patient
+from tests.support.service_harness import ONE_STEP, Harness, StartTask, patient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ class LateStore(HeldStore):
         return await super().create(record, source)
 
 
-class RefusingStore(LateStore):
+class RefusingStore(HeldStore):
     """Answers a create, once it is let go, that it takes no writes."""
 
     async def create(self, record: RunRecord, source: str) -> tuple[RunRecord, bool]:
@@ -101,6 +101,15 @@ def over(store_type: type[HeldStore], tmp_path: Path) -> tuple[Harness, HeldStor
     clock = FakeClock()
     store = store_type(clock, Settings())
     return Harness(tmp_path, store=store, clock=clock), store
+
+
+async def started_unknown(h: Harness, store: HeldStore, sessions: Sessions, **wanted: Any) -> StartTask:
+    """A start whose script computes and whose run is stored, and that does not know so yet: `store.release` tells."""
+    store.hold("create")
+    starting = h.start(BUSY, **wanted)
+    await sessions.until_opened(1)
+    await store.reached.wait()
+    return starting
 
 
 async def test_s1_a_run_that_cannot_be_stored_leaves_no_session(tmp_path: Path, sessions: Sessions) -> None:
@@ -169,12 +178,9 @@ async def test_i1_the_interrupt_of_a_run_that_was_being_created_does_not_wait_fo
     """I1, S10: whoever cancelled is told of a run that is interrupted, however long its script takes to end."""
     harness, store = over(HeldStore, tmp_path)
     async with harness as h:
-        store.hold("create")
         sessions.may_end.clear()
         caller = AbortController()
-        starting = h.start(BUSY, signal=caller)
-        await sessions.until_opened(1)
-        await store.reached.wait()
+        starting = await started_unknown(h, store, sessions, signal=caller)
         caller.abort(CANCELLED)
         store.release.set()
         await h.told("told status:interrupted")
@@ -191,10 +197,7 @@ async def test_i9_an_interrupt_stops_the_script_before_its_start_knows_that_the_
     """I9: whoever interrupts it, the commit tells this process that its execution is over."""
     harness, store = over(HeldStore, tmp_path)
     async with harness as h:
-        store.hold("create")
-        starting = h.start(BUSY)
-        await sessions.until_opened(1)
-        await store.reached.wait()
+        starting = await started_unknown(h, store, sessions)
         (created,) = await store.owned_runs()
         await h.service.interrupt(created.run_id, by="person", wait_quiescent=False)
         assert sessions.stopped == sessions.opened
@@ -231,10 +234,7 @@ async def test_s3_the_answer_of_a_run_that_is_shut_down_while_it_is_created_says
     """S3: the interrupt is durable before the start is answered, so the answer is not that the run goes on."""
     harness, store = over(HeldStore, tmp_path)
     async with harness as h:
-        store.hold("create")
-        starting = h.start(BUSY, **patient())
-        await sessions.until_opened(1)
-        await store.reached.wait()
+        starting = await started_unknown(h, store, sessions, **patient())
         draining = asyncio.create_task(h.service.drain(AbortReason(AbortKind.SHUTDOWN)))
         await h.service.runs.draining.signal.wait()
         store.release.set()
@@ -263,10 +263,7 @@ async def test_a_close_ends_a_session_whose_run_was_to_be_conducted_just_now(
     """A task that is cancelled before it has begun would clean nothing up."""
     harness, store = over(HeldStore, tmp_path)
     async with harness as h:
-        store.hold("create")
-        starting = h.start(BUSY)
-        await sessions.until_opened(1)
-        await store.reached.wait()
+        starting = await started_unknown(h, store, sessions)
         (active,) = h.service.runs
         store.release.set()
         await active.decided.wait()

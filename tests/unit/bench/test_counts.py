@@ -50,7 +50,7 @@ STATEMENTS_PER_STEP_MAX = 5.5
 # Pages that a step's commit writes to the log, and what the step adds to the database in the end.
 LOG_BYTES_PER_STEP_MAX = 4.5 * (4096 + 24)
 STORED_BYTES_PER_STEP_MAX = 500
-# A hundred steps that end together, with the creation, the begin and the end of their run.
+# A hundred steps that end together, with the creation and the end of their run.
 GROUP, COMMITS_PER_GROUP_MAX = 100, 8
 # A page is found by one statement, and each of its rows is read by one.
 PAGE = 20

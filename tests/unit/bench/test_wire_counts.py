@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 pytestmark = pytest.mark.slow
 
-# `pending`; the begin; the step, the end and its status; the response.
+# `pending`; `running`; the step, the end and its status; the response.
 WRITES_PER_SHORT_RUN_MAX = 4
 # Events are gathered for a time that no run here outlasts.
 PATIENT = Settings(events_batch_ms=60_000)
